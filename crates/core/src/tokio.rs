@@ -1,0 +1,80 @@
+//! Tokio's time.
+
+use std::boxed::Box;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use ::tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
+
+use crate::system;
+use crate::time::{Clock, Instant, Timer, saturating_nanos};
+
+/// Tokio's clock and timer: `tokio::time::pause` and `advance` move it.
+///
+/// Take it for tests with paused time, or to have no timer thread beside tokio's driver. Tokio's
+/// timer has a granularity of a millisecond, so a bucket that is to reach its full rate needs a
+/// burst of at least two milliseconds' worth of tokens; [`SystemClock`](crate::SystemClock), which
+/// works under tokio as well, does not.
+///
+/// # Panics
+///
+/// Waiting panics outside a tokio runtime with time enabled, as `tokio::time::sleep` does. Reading
+/// it does not.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast_core::{Clock, TokioClock};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let before = TokioClock.now();
+/// tokio::time::advance(Duration::from_secs(3_600)).await;
+/// assert_eq!(TokioClock.now().saturating_duration_since(before), Duration::from_secs(3_600));
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TokioClock;
+
+/// A pending sleep of the [`TokioClock`].
+#[derive(Default)]
+pub struct TokioAlarm(Option<Pin<Box<Sleep>>>);
+
+impl Clock for TokioClock {
+    fn now(&self) -> Instant {
+        let origin = TokioInstant::from_std(system::origin());
+        let since = TokioInstant::now().saturating_duration_since(origin);
+        Instant::from_nanos(saturating_nanos(since))
+    }
+}
+
+impl Timer for TokioClock {
+    type Alarm = TokioAlarm;
+
+    fn alarm(&self) -> TokioAlarm {
+        TokioAlarm::default()
+    }
+
+    fn set(&self, alarm: &mut TokioAlarm, at: Instant, waker: &Waker) {
+        let duration = at.saturating_duration_since(self.now());
+        let at = (at != Instant::MAX).then(|| TokioInstant::now().checked_add(duration)).flatten();
+        let Some(at) = at else {
+            alarm.0 = None;
+            return;
+        };
+        let sleep = alarm.0.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        sleep.as_mut().reset(at);
+        if let Poll::Ready(()) = sleep.as_mut().poll(&mut Context::from_waker(waker)) {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+impl fmt::Debug for TokioAlarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokioAlarm").field("set", &self.0.is_some()).finish()
+    }
+}

@@ -1,0 +1,569 @@
+//! The one waiting loop.
+//!
+//! A primitive that can be waited for implements [`Gate`]: it decides. [`Wait`] is the future that
+//! its `acquire` returns: it waits. Tasks (`.await`) and threads ([`.wait()`](Wait::wait)) run the
+//! same loop and stand in the same [`Line`].
+//!
+//! # The protocol
+//!
+//! 1. Try as a newcomer. A gate that is marked occupied refuses newcomers, so nobody overtakes the
+//!    line, and a gate that is not costs no more than `try_acquire`.
+//! 2. Under the lock: if the line is empty, mark the gate occupied and **try again**. Between the
+//!    two tries somebody may have given something back without seeing anybody to tell; the mark is
+//!    part of the gate's own word, so whoever gives back later sees it.
+//! 3. Join at the end. Only the head tries; it alone is timed.
+//! 4. **Whoever leaves, served or not, settles the line**: if the new head can be served it is
+//!    woken, otherwise the alarm is set for it. Nobody is woken merely to set an alarm.
+//! 5. Whoever changes the gate and sees it occupied wakes the head (a refund) or everybody (a new
+//!    configuration, a close): [`Line::wake_first`], [`Line::wake_all`].
+//!
+//! Wakers are cloned, woken and dropped, and alarms are set, after the lock is released. A waker
+//! that panics costs its owner the place and nobody else anything.
+//!
+//! # What it promises
+//!
+//! | | promise | kept by |
+//! |---|---|---|
+//! | W1 | first come, first served | only the head tries, 1 and 3 |
+//! | W2 | dropping a wait passes its turn on at once | 4 |
+//! | W3 | no lost wake-up | 2 |
+//! | W4 | one wake-up a grant, one alarm a line | 4 |
+//! | W5 | refund, reconfigure and close wake at once | 5 |
+//! | W6 | what cannot be served in time fails before it joins | the forecast, checked before 3 |
+//! | W7 | no foreign code under a lock | `Errands` |
+//! | W8 | no cost without contention | 1 |
+
+use alloc::boxed::Box;
+use core::future::Future;
+use core::ops::Deref;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+use core::{fmt, mem};
+
+use crate::line::{Alarm, Arming, Errands, LONGEST_SPIN_NS, Place, Ticket, Whose, latest_wake};
+pub use crate::line::{Line, LineStats};
+use crate::time::{Clock, Instant, Timer};
+use crate::unwind::completes;
+
+/// In which capacity somebody asks a [`Gate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// From outside: must not overtake a line.
+    Newcomer,
+    /// First in the line: everybody else is behind.
+    Head,
+}
+
+/// A gate's answer to one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt<P, E> {
+    /// Granted, and taken.
+    Granted(P),
+    /// Not now. Nothing was written.
+    NotNow,
+    /// Never. Nothing was written.
+    Refused(E),
+}
+
+/// What a gate expects of the future.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// It could be granted now.
+    Ready,
+    /// It could be granted at `at` if nobody else came; [`Instant::MAX`] if only an event can tell.
+    At {
+        /// The first instant at which it could be granted.
+        at: Instant,
+        /// How much later than `at` it may be granted without loss to those behind it.
+        spare: Duration,
+    },
+    /// It will be refused, or has to be asked for its own refusal.
+    Never,
+}
+
+/// Why a wait ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// The deadline came, or cannot be met: `ready_at` is when the request could have been served.
+    Deadline {
+        /// When the request could have been served, given those ahead of it.
+        ready_at: Instant,
+    },
+    /// The line was full.
+    LineFull {
+        /// The configured limit.
+        max_waiters: u32,
+    },
+}
+
+/// A resource that can be waited for: what a primitive adds to the waiting loop.
+///
+/// All methods are called with the line's lock held, [`attempt`](Gate::attempt) also without, and
+/// must not run foreign code.
+pub trait Gate {
+    /// The clock and timer.
+    type Timer: Timer;
+    /// What is asked for.
+    type Request: Copy;
+    /// The raw grant.
+    type Pass;
+    /// What the caller gets, holding on to the gate by `O`.
+    type Grant<O: Deref<Target = Self>>;
+    /// Why a request was not granted.
+    type Error: From<Missed>;
+
+    /// The clock and timer.
+    fn timer(&self) -> &Self::Timer;
+
+    /// The line.
+    fn line(&self) -> &Line;
+
+    /// How many may wait.
+    fn max_waiters(&self) -> u32;
+
+    /// How much `request` weighs in a forecast.
+    fn weight(&self, request: Self::Request) -> u64;
+
+    /// Grants `request`, or says why not.
+    fn attempt(
+        &self,
+        request: Self::Request,
+        turn: Turn,
+        now: Instant,
+    ) -> Attempt<Self::Pass, Self::Error>;
+
+    /// When a request of `weight` could be granted to whoever is behind others of `ahead` in sum,
+    /// ignoring the mark.
+    fn outlook(&self, ahead: u128, weight: u64, now: Instant) -> Outlook;
+
+    /// Why `request` will never be granted, if that is so.
+    fn never(&self, request: Self::Request) -> Option<Self::Error>;
+
+    /// Marks the gate occupied by a line, or free.
+    fn mark(&self, occupied: bool);
+
+    /// Makes the caller's grant of a raw one.
+    fn admit<O: Deref<Target = Self>>(owner: O, pass: Self::Pass) -> Self::Grant<O>;
+}
+
+/// The wait that an `acquire` returns: `.await` it on any executor, or call [`wait`](Wait::wait)
+/// to block this thread.
+///
+/// It is lazy: it asks when it is first polled or waited for. `O` is how it holds the primitive:
+/// `&T`, or `Arc<T>` for a wait that can be sent elsewhere.
+///
+/// # Cancel safety
+///
+/// Dropping it before it is ready loses its place in the line and nothing else; nothing was taken,
+/// and whoever stood behind it moves up at once.
+///
+/// A wait that has been woken for its turn has to be polled or dropped: until then those behind it
+/// wait too. Do not park one beside other work that may block for long.
+#[must_use = "a wait does nothing unless it is awaited or `.wait()` is called"]
+pub struct Wait<O: Deref<Target: Gate + Sized>> {
+    /// `None` once it is over.
+    owner: Option<O>,
+    request: <O::Target as Gate>::Request,
+    limit: Limit,
+    ticket: Option<Ticket>,
+}
+
+/// Until when to wait.
+#[derive(Debug, Clone, Copy)]
+enum Limit {
+    None,
+    /// From the first poll.
+    Timeout(Duration),
+    Deadline(Instant),
+}
+
+/// Who is polling.
+#[derive(Clone, Copy)]
+struct Poller<'a> {
+    waker: &'a Waker,
+    /// A thread that can time its own sleep.
+    keeps_time: bool,
+}
+
+/// One round of the loop.
+enum Round<P, E> {
+    Over(Result<P, E>),
+    /// Wait to be woken; a thread that keeps its own time looks again at this instant.
+    Wait(Instant),
+    /// The turn comes within microseconds.
+    Spin(Instant),
+    /// As `Wait`, but the line needs a waker of its own first.
+    NeedWaker,
+    /// Lost its place.
+    Rejoin,
+}
+
+/// What one poll carries from round to round.
+struct Visit {
+    /// A clone of the poller's waker, made outside the lock.
+    fresh_waker: Option<Waker>,
+    again: bool,
+}
+
+const POLLED_AFTER_END: &str = "a wait was polled after it was over";
+
+type Output<O> =
+    Result<<<O as Deref>::Target as Gate>::Grant<O>, <<O as Deref>::Target as Gate>::Error>;
+
+type AlarmOf<G> = <<G as Gate>::Timer as Timer>::Alarm;
+
+impl<O: Deref<Target: Gate + Sized>> Wait<O> {
+    /// A wait for `request` at the gate that `owner` holds.
+    pub fn new(owner: O, request: <O::Target as Gate>::Request) -> Self {
+        Self { owner: Some(owner), request, limit: Limit::None, ticket: None }
+    }
+
+    /// Fails once `timeout` has passed since the first poll, and at once if the line ahead already
+    /// makes that certain. Replaces an earlier limit.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.limit = Limit::Timeout(timeout);
+        self
+    }
+
+    /// Fails at `deadline`, an instant of the primitive's clock, and at once if the line ahead
+    /// already makes that certain. Replaces an earlier limit.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.limit = Limit::Deadline(deadline);
+        self
+    }
+
+    /// Polls, and says when a thread that keeps its own time has to look again.
+    fn poll_once(&mut self, poller: Poller<'_>) -> Result<Output<O>, Instant> {
+        let gate: &O::Target = self.owner.as_ref().expect(POLLED_AFTER_END);
+        let mut visit = Visit { fresh_waker: None, again: false };
+        loop {
+            let now = gate.timer().now();
+            let round = match self.ticket {
+                None => match knock(gate, self.request, now) {
+                    Some(round) => round,
+                    None => enter(gate, self.request, &mut self.limit, &mut self.ticket, now, poller),
+                },
+                Some(ticket) => {
+                    advance(gate, self.request, self.limit, ticket, now, poller, &mut visit)
+                }
+            };
+            visit.again = true;
+            match round {
+                Round::Over(result) => {
+                    self.ticket = None;
+                    return Ok(self.finish(result));
+                }
+                Round::Wait(until) => return Err(until),
+                Round::NeedWaker => visit.fresh_waker = Some(poller.waker.clone()),
+                Round::Rejoin => self.ticket = None,
+                Round::Spin(until) => {
+                    while gate.timer().now() < until {
+                        core::hint::spin_loop();
+                    }
+                }
+            }
+        }
+    }
+
+    fn finish(
+        &mut self,
+        result: Result<<O::Target as Gate>::Pass, <O::Target as Gate>::Error>,
+    ) -> Output<O> {
+        let owner = self.owner.take().expect(POLLED_AFTER_END);
+        result.map(|pass| <O::Target as Gate>::admit(owner, pass))
+    }
+}
+
+/// Step 1: without a waker, a lock or a place. `None` means: not now.
+#[inline]
+fn knock<G: Gate>(
+    gate: &G,
+    request: G::Request,
+    now: Instant,
+) -> Option<Round<G::Pass, G::Error>> {
+    match gate.attempt(request, Turn::Newcomer, now) {
+        Attempt::Granted(pass) => Some(Round::Over(Ok(pass))),
+        Attempt::Refused(error) => Some(Round::Over(Err(error))),
+        Attempt::NotNow => None,
+    }
+}
+
+/// Steps 2 and 3: from outside to a place, or to a grant after all.
+fn enter<G: Gate>(
+    gate: &G,
+    request: G::Request,
+    limit: &mut Limit,
+    place: &mut Option<Ticket>,
+    now: Instant,
+    poller: Poller<'_>,
+) -> Round<G::Pass, G::Error> {
+    if let Limit::Timeout(timeout) = *limit {
+        *limit = Limit::Deadline(now.saturating_add(timeout));
+    }
+    let deadline = limit.deadline();
+    let waker = poller.waker.clone();
+    let (round, errands) = gate.line().with(|queue| {
+        let alone = queue.len() == 0;
+        if alone {
+            // RACE: a refund between the first try and this mark saw nobody to tell; the second
+            // try sees its tokens. Model: `refund_between_try_and_join_is_seen`.
+            gate.mark(true);
+            let round = match gate.attempt(request, Turn::Head, now) {
+                Attempt::Granted(pass) => Some(Round::Over(Ok(pass))),
+                Attempt::Refused(error) => Some(Round::Over(Err(error))),
+                Attempt::NotNow => None,
+            };
+            if let Some(round) = round {
+                gate.mark(false);
+                return (round, Errands { litter: Some(waker), ..Errands::NONE });
+            }
+        }
+        let weight = gate.weight(request);
+        let (ready_at, spare) = match gate.outlook(queue.weight(), weight, now) {
+            Outlook::At { at, spare } => (at, spare),
+            Outlook::Ready | Outlook::Never => (now, Duration::ZERO),
+        };
+        let missed = if limit.passed(now) || (ready_at > deadline && ready_at != Instant::MAX) {
+            Some(Missed::Deadline { ready_at })
+        } else if queue.len() >= gate.max_waiters() {
+            Some(Missed::LineFull { max_waiters: gate.max_waiters() })
+        } else {
+            None
+        };
+        if let Some(missed) = missed {
+            if alone {
+                gate.mark(false);
+            }
+            return (
+                Round::Over(Err(G::Error::from(missed))),
+                Errands { litter: Some(waker), ..Errands::NONE },
+            );
+        }
+        let wakes_at = poller.keeps_time.then(|| {
+            let asked =
+                if alone { queue.wake_time(ready_at, spare) } else { latest_wake(ready_at, spare) };
+            asked.min(deadline)
+        });
+        let ticket = queue.join(Place { weight, deadline, began: now, wakes_at }, waker);
+        *place = Some(ticket);
+        // Whoever joins behind others changes nothing but, perhaps, the earliest deadline.
+        let errands = if alone || (deadline != Instant::MAX && wakes_at.is_none()) {
+            queue.settle(gate, now, Some(ticket))
+        } else {
+            Errands::NONE
+        };
+        (Round::Wait(wakes_at.unwrap_or(Instant::MAX)), errands)
+    });
+    run(gate, errands, Some(poller.waker));
+    round
+}
+
+/// Steps 3 and 4: a poll of somebody who has a place.
+fn advance<G: Gate>(
+    gate: &G,
+    request: G::Request,
+    limit: Limit,
+    ticket: Ticket,
+    now: Instant,
+    poller: Poller<'_>,
+    visit: &mut Visit,
+) -> Round<G::Pass, G::Error> {
+    let deadline = limit.deadline();
+    let (round, errands) = gate.line().with(|queue| {
+        if queue.is_detached(ticket) {
+            queue.leave(ticket, |occupied| gate.mark(occupied));
+            return (Round::Rejoin, Errands::NONE);
+        }
+        if !visit.again {
+            queue.polled(ticket, now);
+        }
+        let first = queue.is_first(ticket);
+        let attempt = if first {
+            gate.attempt(request, Turn::Head, now)
+        } else {
+            gate.never(request).map_or(Attempt::NotNow, Attempt::Refused)
+        };
+        let over = match attempt {
+            Attempt::Granted(pass) => {
+                queue.served(ticket, now);
+                Some(Round::Over(Ok(pass)))
+            }
+            Attempt::Refused(error) => Some(Round::Over(Err(error))),
+            Attempt::NotNow if limit.passed(now) => {
+                let ready_at = match gate.outlook(0, gate.weight(request), now) {
+                    Outlook::At { at, .. } => at,
+                    Outlook::Ready | Outlook::Never => now,
+                };
+                Some(Round::Over(Err(G::Error::from(Missed::Deadline { ready_at }))))
+            }
+            Attempt::NotNow => None,
+        };
+        if let Some(round) = over {
+            let litter = queue.leave(ticket, |occupied| gate.mark(occupied));
+            let errands = if first { queue.settle(gate, now, None) } else { Errands::NONE };
+            return (round, Errands { litter, ..errands });
+        }
+        // Not yet. Keep the place, and a waker that reaches the task that polls now.
+        let mut wakes_at = deadline;
+        let outlook = gate.outlook(0, gate.weight(request), now);
+        if let (true, Outlook::At { at, spare }) = (first, outlook) {
+            let asked = queue.wake_time(at, spare);
+            let soon = at.saturating_duration_since(now) <= Duration::from_nanos(LONGEST_SPIN_NS);
+            if now >= asked && soon && gate.timer().system_time_until(at).is_some() {
+                return (Round::Spin(at), Errands::NONE);
+            }
+            wakes_at = asked.min(deadline);
+        }
+        let mut litter = None;
+        if !queue.keeps_waker(ticket, poller.waker) {
+            match visit.fresh_waker.take() {
+                Some(waker) => litter = queue.set_waker(ticket, waker),
+                None => return (Round::NeedWaker, Errands::NONE),
+            }
+        }
+        if poller.keeps_time {
+            queue.set_wakes_at(ticket, wakes_at);
+        }
+        let errands = queue.settle(gate, now, Some(ticket));
+        (Round::Wait(wakes_at), Errands { litter, ..errands })
+    });
+    run(gate, errands, Some(poller.waker));
+    round
+}
+
+/// Runs what a change of the line left to do, with no lock held.
+fn run<G: Gate>(gate: &G, mut errands: Errands, mine: Option<&Waker>) {
+    let mut look_again = false;
+    loop {
+        let Errands { call, arm, litter } = errands;
+        drop(litter);
+        if let Some((ticket, waker)) = call {
+            if !completes(|| waker.wake()) {
+                // RACE: its owner may be polling meanwhile; `detach` looks under the lock whether
+                // the place is still the one that was called.
+                gate.line().with(|queue| queue.detach(ticket, |occupied| gate.mark(occupied)));
+                look_again = true;
+            }
+        }
+        errands = match arm {
+            Some(arming) => set_alarm(gate, arming, mine),
+            None if mem::take(&mut look_again) => {
+                let now = gate.timer().now();
+                gate.line().with(|queue| queue.settle(gate, now, None))
+            }
+            None => return,
+        };
+    }
+}
+
+fn set_alarm<G: Gate>(
+    gate: &G,
+    arming: Arming,
+    mine: Option<&Waker>,
+) -> Errands {
+    let Arming { alarm, at, whom } = arming;
+    let timer = gate.timer();
+    let mut alarm = alarm.and_then(|alarm| alarm.downcast::<AlarmOf<G>>().ok());
+    let (ticket, lent) = match whom {
+        Some((ticket, Whose::Mine)) => (Some(ticket), None),
+        Some((ticket, Whose::Lent(waker))) => (Some(ticket), Some(waker)),
+        None => (None, None),
+    };
+    let waker = lent.as_ref().or(mine).unwrap_or(Waker::noop());
+    let done = completes(|| {
+        timer.set(alarm.get_or_insert_with(|| Box::new(timer.alarm())), at, waker);
+    });
+    let now = timer.now();
+    let set = ticket.filter(|_| done).map(|ticket| (at, ticket));
+    // A timer that panics is given a new alarm next time; this one may be in any state.
+    let alarm = alarm.filter(|_| done).map(|alarm| alarm as Alarm);
+    gate.line().with(|queue| queue.armed(gate, now, alarm, set, ticket.zip(lent)))
+}
+
+impl Limit {
+    fn deadline(self) -> Instant {
+        match self {
+            Self::Deadline(deadline) => deadline,
+            // A timeout is resolved before anybody joins.
+            Self::None | Self::Timeout(_) => Instant::MAX,
+        }
+    }
+
+    fn passed(self, now: Instant) -> bool {
+        matches!(self, Self::Deadline(deadline) if now >= deadline)
+    }
+}
+
+// Nothing is ever pinned inside.
+impl<O: Deref<Target: Gate + Sized>> Unpin for Wait<O> {}
+
+impl<O: Deref<Target: Gate + Sized>> Future for Wait<O> {
+    type Output = Output<O>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.poll_once(Poller { waker: cx.waker(), keeps_time: false }) {
+            Ok(output) => Poll::Ready(output),
+            Err(_) => Poll::Pending,
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl<O: Deref<Target: Gate + Sized>> Wait<O> {
+    /// Blocks this thread until the request is granted or the wait fails.
+    ///
+    /// No helper thread is involved: on a clock that advances with the system's, the thread sleeps
+    /// until its own turn. It queues with tasks in one line.
+    ///
+    /// # Panics
+    ///
+    /// If this wait was polled to its end before.
+    pub fn wait(mut self) -> Output<O> {
+        let gate: &O::Target = self.owner.as_ref().expect(POLLED_AFTER_END);
+        if self.ticket.is_none() {
+            if let Some(Round::Over(result)) = knock(gate, self.request, gate.timer().now()) {
+                return self.finish(result);
+            }
+        }
+        let keeps_time = gate.timer().system_time_until(Instant::MAX).is_some();
+        crate::thread::with_waker(|waker| {
+            loop {
+                match self.poll_once(Poller { waker, keeps_time }) {
+                    Ok(output) => return output,
+                    Err(until) => {
+                        let gate: &O::Target = self.owner.as_ref().expect(POLLED_AFTER_END);
+                        let time = gate.timer().system_time_until(until);
+                        crate::thread::park(time.filter(|_| until != Instant::MAX));
+                    }
+                }
+            }
+        })
+    }
+}
+
+impl<O: Deref<Target: Gate + Sized>> Drop for Wait<O> {
+    fn drop(&mut self) {
+        let (Some(owner), Some(ticket)) = (&self.owner, self.ticket) else { return };
+        let gate: &O::Target = owner;
+        let now = gate.timer().now();
+        // RACE: it may have been called a moment ago; whoever is next now is settled with, so the
+        // turn is passed on either way. Models: `cancel_of_the_head_…`, `cancel_of_a_called_…`.
+        let errands = gate.line().with(|queue| {
+            let litter = queue.leave(ticket, |occupied| gate.mark(occupied));
+            let errands = queue.settle(gate, now, None);
+            Errands { litter, ..errands }
+        });
+        run(gate, errands, None);
+    }
+}
+
+impl<O: Deref<Target: Gate + Sized>> fmt::Debug for Wait<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wait")
+            .field("in_line", &self.ticket.is_some())
+            .field("over", &self.owner.is_none())
+            .field("limit", &self.limit)
+            .finish()
+    }
+}

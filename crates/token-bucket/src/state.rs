@@ -1,0 +1,502 @@
+//! The pure machine: a token bucket as a value.
+//!
+//! It is GCRA ("virtual scheduling", ITU-T I.371) counted in tokens instead of time, without
+//! rounding anywhere.
+//!
+//! # Units
+//!
+//! A rate of *p* tokens in *q* nanoseconds, in lowest terms, accrues exactly *p* **units** in each
+//! nanosecond if a token is *q* units. All levels are whole units, so every sum below is exact, at
+//! any rate, for ever: nothing drifts.
+//!
+//! # The bit picture
+//!
+//! ```text
+//!  63       62         61 ······ 56  55 ································· 0
+//! ┌────────┬──────────┬─────────────┬──────────────────────────────────────┐
+//! │ closed │ occupied │ generation  │ level: units spent since the frame's │
+//! │        │          │ (mod 64)    │ beginning                            │
+//! └────────┴──────────┴─────────────┴──────────────────────────────────────┘
+//! ```
+//!
+//! | field | encoding |
+//! |---|---|
+//! | closed | 1: refuses everything, for ever |
+//! | occupied | 1: a line waits; newcomers are refused so that they do not overtake |
+//! | generation | counts frames; a frame of another generation is not this word's |
+//! | level | 0 to 2⁵⁶ - 1; compared with the units accrued, below |
+//!
+//! A **frame** says what a level means: the limits, and the `horizon`, the instant at which the
+//! units accrued reach [`TOP`]. At any earlier instant they are `TOP - (horizon - now) × p`.
+//!
+//! ```text
+//!   units accrued ─┐                        ╱  TOP, at the horizon
+//!                  │                      ╱
+//!    available  ↕  │                ····╱······  accrued(now)
+//!        level ────┼──────────────────╱────────
+//!                  │                ╱            available = accrued - level,
+//!                  │              ╱              at most the capacity
+//!                  └────────────┴─┴──────────▶ time
+//!                             now  …          horizon
+//! ```
+//!
+//! # Transitions
+//!
+//! With *a* = units accrued at `now`, *c* = capacity, *f* = max(level, a - c): the level if what
+//! overflowed is counted as spent.
+//!
+//! | input | when | decision | level becomes |
+//! |---|---|---|---|
+//! | take n | closed | `Closed` | – |
+//! | take n | n·q > c | `ExceedsBurst` | – |
+//! | take n, newcomer | occupied | `Denied` | – |
+//! | take n | f + n·q ≤ a | `Granted` | f + n·q |
+//! | take n | otherwise | `Denied`, until the instant when it is not | – |
+//! | refund n | | | max(level - n·q, 0): what exceeds the capacity is cut by *f* |
+//! | reconfigure | | | new frame, the same tokens (rounded down to a unit) |
+//! | any, now > horizon | | as above | in a new frame that begins at `now` |
+//! | any, now ≪ level | a step back by more than [`MAX_STEP_BACK`] | as above | new frame, empty |
+//!
+//! # Invariants
+//!
+//! - **I1** level ≤ TOP < 2⁵⁶.
+//! - **I2** capacity ≤ accrued at the frame's beginning: level 0 is a full bucket.
+//! - **I3** capacity is a whole number of tokens, at least one.
+//! - **I4** In any span of time that does not step back, the tokens granted are at most
+//!   burst + rate × span.
+//! - **I5** A denied request that is repeated at `retry_at` is granted if nothing else happened.
+//! - **I6** A denial changes nothing.
+//!
+//! # Clocks that misbehave
+//!
+//! | the clock | the bucket | at worst |
+//! |---|---|---|
+//! | stands still | grants what is left, then denies | no grant until it moves |
+//! | jumps ahead, by any amount | is full | one burst too early |
+//! | steps back by up to 60 s | accrues nothing until the clock is back where it was | denial for the step |
+//! | steps back by more | takes the new time for true and begins empty | denial for 60 s, or for as long as the request takes to accrue |
+
+use core::fmt;
+use core::time::Duration;
+
+use steadfast_core::Instant;
+
+/// The bits of a level.
+pub(crate) const LEVEL_BITS: u32 = 56;
+/// The largest level, and the units accrued at a frame's horizon.
+pub const TOP: u64 = (1 << LEVEL_BITS) - 1;
+/// The shortest frame, about a millisecond: bounds how often a frame has to be renewed.
+pub(crate) const MIN_SPAN_NS: u64 = 1 << 20;
+/// How far a clock may step back before the bucket believes it.
+pub const MAX_STEP_BACK: Duration = Duration::from_secs(60);
+
+const GENERATION_BITS: u32 = 6;
+const GENERATION_SHIFT: u32 = LEVEL_BITS;
+const GENERATION_MASK: u64 = ((1 << GENERATION_BITS) - 1) << GENERATION_SHIFT;
+const OCCUPIED: u64 = 1 << 62;
+const CLOSED: u64 = 1 << 63;
+
+/// Derived constants of a rate and a burst, in the units of that rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// *p*: units accrued in a nanosecond.
+    pub(crate) per_ns: u64,
+    /// *q*: units in a token.
+    pub(crate) per_token: u64,
+    /// *c*: units in a full bucket.
+    pub(crate) capacity: u64,
+}
+
+impl Limits {
+    /// The burst, in tokens.
+    pub const fn burst(&self) -> u64 {
+        self.capacity / self.per_token
+    }
+
+    /// The rate, in lowest terms.
+    pub const fn rate(&self) -> crate::Rate {
+        crate::Rate::new(self.per_ns, Duration::from_nanos(self.per_token))
+    }
+
+    /// What `n` tokens cost, if a bucket can ever hold so many.
+    #[inline]
+    const fn cost(&self, n: u64) -> Option<u64> {
+        match n.checked_mul(self.per_token) {
+            Some(cost) if cost <= self.capacity => Some(cost),
+            _ => None,
+        }
+    }
+
+    /// How long `units` take to accrue, rounded up to a nanosecond.
+    #[inline]
+    const fn delay(&self, units: u64) -> u64 {
+        // The commonest rates are a whole number of nanoseconds a token: spare them the division.
+        if self.per_ns == 1 { units } else { units.div_ceil(self.per_ns) }
+    }
+}
+
+/// The word of the bit picture.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Word(pub(crate) u64);
+
+impl Word {
+    /// Units spent since the frame began.
+    #[inline]
+    pub const fn level(self) -> u64 {
+        self.0 & TOP
+    }
+
+    /// The number of the frame, modulo 64.
+    #[inline]
+    pub const fn generation(self) -> u64 {
+        (self.0 & GENERATION_MASK) >> GENERATION_SHIFT
+    }
+
+    /// Whether a line waits.
+    #[inline]
+    pub const fn is_occupied(self) -> bool {
+        self.0 & OCCUPIED != 0
+    }
+
+    /// Whether the bucket is closed.
+    #[inline]
+    pub const fn is_closed(self) -> bool {
+        self.0 & CLOSED != 0
+    }
+
+    #[inline]
+    const fn with_level(self, level: u64) -> Self {
+        Self((self.0 & !TOP) | level)
+    }
+
+    const fn next_generation(self) -> Self {
+        let generation = self.0.wrapping_add(1 << GENERATION_SHIFT) & GENERATION_MASK;
+        Self((self.0 & !GENERATION_MASK) | generation)
+    }
+
+    pub(crate) const fn with_occupied(self, occupied: bool) -> Self {
+        if occupied { Self(self.0 | OCCUPIED) } else { Self(self.0 & !OCCUPIED) }
+    }
+
+    pub(crate) const fn closed(self) -> Self {
+        Self(self.0 | CLOSED)
+    }
+}
+
+impl fmt::Debug for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Word")
+            .field("level", &self.level())
+            .field("generation", &self.generation())
+            .field("occupied", &self.is_occupied())
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// The tokens are taken.
+    Granted,
+    /// Not now.
+    Denied {
+        /// The first instant at which the same request is granted, if nobody else comes.
+        retry_at: Instant,
+    },
+    /// Never: more than the bucket holds.
+    ExceedsBurst,
+    /// Never: the bucket is closed.
+    Closed,
+}
+
+/// A token bucket as a value: give it an input and a time, get a decision and the next value.
+///
+/// It reads no clock and touches no atomic. It is what [`TokenBucket`](crate::TokenBucket) shares
+/// between threads, and complete by itself for a single owner, a simulation or a model checker.
+///
+/// # Examples
+///
+/// ```
+/// use steadfast_core::Instant;
+/// use steadfast_token_bucket::{Config, Rate};
+/// use steadfast_token_bucket::state::Decision;
+///
+/// let at = |ms: u64| Instant::from_nanos(ms * 1_000_000);
+/// let bucket = Config::new(Rate::per_second(10)).burst(2).state(at(0))?;
+///
+/// let (decision, bucket) = bucket.take(2, at(0));
+/// assert_eq!(decision, Decision::Granted);
+/// let (decision, bucket) = bucket.take(1, at(30));
+/// assert_eq!(decision, Decision::Denied { retry_at: at(100) });
+/// let (decision, _) = bucket.take(1, at(100));
+/// assert_eq!(decision, Decision::Granted);
+/// # Ok::<(), steadfast_token_bucket::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    pub(crate) limits: Limits,
+    /// The instant, in nanoseconds, at which the units accrued reach [`TOP`].
+    pub(crate) horizon: u64,
+    pub(crate) word: Word,
+}
+
+/// A state as seen at one instant.
+#[derive(Clone, Copy)]
+struct View {
+    state: State,
+    /// Units accrued; at least the level.
+    accrued: u64,
+    /// Units that must accrue first, after a step back of the clock.
+    debt: u64,
+}
+
+impl State {
+    /// A bucket with `initial` tokens at `now`. `initial` must not exceed the burst.
+    pub(crate) const fn new(limits: Limits, initial: u64, now: Instant) -> Self {
+        debug_assert!(initial <= limits.burst(), "checked by the configuration");
+        // OK: not above the capacity.
+        let available = initial * limits.per_token;
+        let state = Self { limits, horizon: 0, word: Word(0) }.framed(limits, available, now);
+        state.invariants();
+        state
+    }
+
+    /// Takes `n` tokens, from outside: denied while a line waits.
+    #[inline]
+    pub const fn take(self, n: u64, now: Instant) -> (Decision, Self) {
+        if self.word.is_occupied() && !self.word.is_closed() {
+            return (self.behind_line(n, 0, now), self);
+        }
+        self.take_in_turn(n, now)
+    }
+
+    /// Takes `n` tokens, for the head of the line or where there is none.
+    #[inline]
+    pub const fn take_in_turn(self, n: u64, now: Instant) -> (Decision, Self) {
+        if self.word.is_closed() {
+            return (Decision::Closed, self);
+        }
+        let Some(cost) = self.limits.cost(n) else {
+            return (Decision::ExceedsBurst, self);
+        };
+        let View { state, accrued, debt } = self.view(now);
+        let floor = state.floor(accrued);
+        // OK: below 2 * TOP.
+        let spent = floor + cost;
+        if spent <= accrued && debt == 0 {
+            return (Decision::Granted, state.with_level(spent));
+        }
+        if cost == 0 {
+            return (Decision::Granted, self);
+        }
+        // OK: the debt is at most a minute's units, below TOP; see `behind`.
+        let retry_at = after(now, state.limits.delay(debt + (spent - accrued)));
+        (Decision::Denied { retry_at }, self)
+    }
+
+    /// Takes as many tokens as there are, at most `max` and not less than `min`: all or none.
+    ///
+    /// Returns how many were taken.
+    #[inline]
+    pub const fn take_between(self, min: u64, max: u64, now: Instant) -> (u64, Self) {
+        if self.word.is_closed() || self.word.is_occupied() {
+            return (0, self);
+        }
+        let View { state, accrued, debt } = self.view(now);
+        let floor = state.floor(accrued);
+        let there = if debt > 0 { 0 } else { (accrued - floor) / state.limits.per_token };
+        let taken = if there < max { there } else { max };
+        if taken < min || taken == 0 {
+            return (0, self);
+        }
+        // OK: `taken` tokens are there.
+        (taken, state.with_level(floor + taken * state.limits.per_token))
+    }
+
+    /// Gives `n` tokens back, up to the burst.
+    #[inline]
+    pub const fn refund(self, n: u64) -> Self {
+        let units = n.saturating_mul(self.limits.per_token);
+        self.with_level(self.word.level().saturating_sub(units))
+    }
+
+    /// Settles at the old limits up to `now`, and carries the tokens over to the new ones.
+    ///
+    /// What exceeds the new burst is lost; a fraction is rounded down to a unit of the new rate.
+    pub const fn reconfigure(self, limits: Limits, now: Instant) -> Self {
+        let View { state, accrued, debt } = self.view(now);
+        let old = if debt > 0 { 0 } else { accrued - state.floor(accrued) };
+        // OK: both factors are below 2^56.
+        let new = (old as u128) * (limits.per_token as u128) / (self.limits.per_token as u128);
+        let full = limits.capacity;
+        // OK: the other branch is not above the capacity.
+        let available = if new > full as u128 { full } else { new as u64 };
+        self.framed(limits, available, now)
+    }
+
+    /// Refuses everything from now on.
+    pub const fn close(mut self) -> Self {
+        self.word = self.word.closed();
+        self
+    }
+
+    /// Whole tokens that are there at `now`, whether or not a line waits for them.
+    #[inline]
+    pub const fn available(self, now: Instant) -> u64 {
+        let View { state, accrued, debt } = self.view(now);
+        if debt > 0 { 0 } else { (accrued - state.floor(accrued)) / state.limits.per_token }
+    }
+
+    /// The first instant from `now` at which `n` tokens will have accrued, if nobody takes any: a
+    /// forecast, also for a sum of requests above the burst.
+    pub const fn ready_at(self, n: u128, now: Instant) -> Instant {
+        let View { state, accrued, debt } = self.view(now);
+        let there = (accrued - state.floor(accrued)) as u128;
+        let needed = match n.checked_mul(state.limits.per_token as u128) {
+            Some(units) => units.saturating_add(debt as u128).saturating_sub(there),
+            None => return Instant::MAX,
+        };
+        let delay = needed.div_ceil(state.limits.per_ns as u128);
+        // OK: the other branch is not above the target's maximum.
+        if delay > u64::MAX as u128 { Instant::MAX } else { after(now, delay as u64) }
+    }
+
+    /// From when `n` tokens are there, how long they may be left without anything overflowing.
+    pub const fn spare(self, n: u64) -> Duration {
+        match self.limits.cost(n) {
+            Some(cost) => {
+                Duration::from_nanos((self.limits.capacity - cost) / self.limits.per_ns)
+            }
+            None => Duration::ZERO,
+        }
+    }
+
+    /// Whether every token is there: such a bucket is as good as new.
+    pub const fn is_full(self, now: Instant) -> bool {
+        let View { state, accrued, debt } = self.view(now);
+        debt == 0 && accrued - state.floor(accrued) == state.limits.capacity
+    }
+
+    /// The rate and burst in force.
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The word of the bit picture.
+    pub const fn word(&self) -> Word {
+        self.word
+    }
+
+    /// The denial of a newcomer behind a line of `ahead` tokens.
+    #[cold]
+    pub(crate) const fn behind_line(self, n: u64, ahead: u64, now: Instant) -> Decision {
+        if self.limits.cost(n).is_none() {
+            return Decision::ExceedsBurst;
+        }
+        if n == 0 {
+            return Decision::Granted;
+        }
+        Decision::Denied { retry_at: self.ready_at(n as u128 + ahead as u128, now) }
+    }
+
+    /// The level if what has overflowed is counted as spent.
+    #[inline]
+    const fn floor(&self, accrued: u64) -> u64 {
+        let full = accrued.saturating_sub(self.limits.capacity);
+        let level = self.word.level();
+        if level > full { level } else { full }
+    }
+
+    #[inline]
+    const fn with_level(mut self, level: u64) -> Self {
+        self.word = self.word.with_level(level);
+        self
+    }
+
+    /// What the state is worth at `now`. The common case is a subtraction, a multiplication and
+    /// another subtraction; whatever does not fit them is looked at closely.
+    #[inline]
+    const fn view(self, now: Instant) -> View {
+        if let Some(remaining) = self.horizon.checked_sub(now.as_nanos()) {
+            if let Some(units) = remaining.checked_mul(self.limits.per_ns) {
+                if let Some(accrued) = TOP.checked_sub(units) {
+                    if accrued >= self.word.level() {
+                        return View { state: self, accrued, debt: 0 };
+                    }
+                }
+            }
+        }
+        self.view_outside_frame(now)
+    }
+
+    /// `now` is beyond the horizon, or the clock has stepped back.
+    #[cold]
+    #[inline(never)]
+    const fn view_outside_frame(self, now: Instant) -> View {
+        let level = self.word.level();
+        let (per_ns, capacity) = (self.limits.per_ns as u128, self.limits.capacity);
+        if now.as_nanos() > self.horizon {
+            // OK: both factors have at most 64 bits, and one of them 37.
+            let beyond = (now.as_nanos() - self.horizon) as u128 * per_ns;
+            let available = beyond + (TOP - level) as u128;
+            // OK: the other branch is below the capacity.
+            let available =
+                if available > capacity as u128 { capacity } else { available as u64 };
+            return self.framed(self.limits, available, now).view_inside_frame(now);
+        }
+        // Units by which time is short of the level. OK: as above.
+        let short = (self.horizon - now.as_nanos()) as u128 * per_ns - (TOP - level) as u128;
+        if short.div_ceil(per_ns) > MAX_STEP_BACK.as_nanos() {
+            return self.framed(self.limits, 0, now).view_inside_frame(now);
+        }
+        // OK: at most 60 s * 2^37 units/ns < 2^73, but never above TOP + capacity by I1, I2 and the
+        // line above: `short` <= level + what lies before the frame. Saturate all the same.
+        let debt = if short > TOP as u128 { TOP } else { short as u64 };
+        View { state: self, accrued: level, debt }
+    }
+
+    const fn view_inside_frame(self, now: Instant) -> View {
+        let accrued = TOP - (self.horizon - now.as_nanos()) * self.limits.per_ns;
+        View { state: self, accrued, debt: 0 }
+    }
+
+    /// The same bucket in a new frame that begins at `now` with `available` units.
+    const fn framed(self, limits: Limits, available: u64, now: Instant) -> Self {
+        // The smallest beginning that satisfies I2 and lies a whole number of nanoseconds from TOP.
+        let smallest = limits.capacity + (TOP - limits.capacity) % limits.per_ns;
+        let span = (TOP - smallest) / limits.per_ns;
+        let (horizon, beginning) = match now.as_nanos().checked_add(span) {
+            Some(horizon) => (horizon, smallest),
+            // Time ends before the frame does: begin higher. OK: fewer nanoseconds than `span`.
+            None => (u64::MAX, TOP - (u64::MAX - now.as_nanos()) * limits.per_ns),
+        };
+        let word = self.word.next_generation().with_level(beginning - available);
+        Self { limits, horizon, word }
+    }
+
+    /// I1 to I3; the others speak of histories and are checked by `tests/model.rs`.
+    pub(crate) const fn invariants(&self) {
+        debug_assert!(self.word.level() <= TOP, "I1");
+        debug_assert!(self.limits.capacity >= self.limits.per_token, "I3");
+        debug_assert!(self.limits.capacity % self.limits.per_token == 0, "I3");
+        debug_assert!(self.limits.capacity < TOP, "I2");
+    }
+}
+
+/// `now` plus `delay` nanoseconds, at most the end of time.
+#[inline]
+const fn after(now: Instant, delay: u64) -> Instant {
+    Instant::from_nanos(now.as_nanos().saturating_add(delay))
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("rate", &self.limits.rate())
+            .field("burst", &self.limits.burst())
+            .field("word", &self.word)
+            .field("horizon", &Instant::from_nanos(self.horizon))
+            .finish()
+    }
+}
