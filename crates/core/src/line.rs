@@ -5,29 +5,34 @@
 //! lock is released. The protocol around it is in [`crate::wait`].
 //!
 //! ```text
-//!  first                                            last
-//!  ┌──────────┐    ┌──────────┐                 ┌──────────┐
-//!  │ head     │───▶│ waiting  │───▶   …    ───▶ │ waiting  │◀── join
-//!  │ or called│    │          │                 │          │
-//!  └────┬─────┘    └──────────┘                 └──────────┘
-//!       └── the alarm is set for the head (or for an earlier deadline): one alarm a line
+//!  first               next                               last
+//!  ┌────────┐  ┌────────┐  ┌─────────┐                 ┌─────────┐
+//!  │ called │─▶│ called │─▶│ waiting │───▶   …    ───▶ │ waiting │◀── join
+//!  └────────┘  └────────┘  └────┬────┘                 └─────────┘
+//!   funded together: each        └── the alarm is set for this one, once nobody is called any
+//!   takes its own when polled        more (or for an earlier deadline): one alarm a line
 //! ```
+//!
+//! Places are **called** in order, each when there is enough for it *and for all who are called
+//! already*. A called place is entitled: what it needs is there and stays there, because newcomers
+//! are turned away while the line exists and nobody is called beyond what is there. But it has not
+//! been taken: a called place that is dropped gives up nothing that would have to be put back.
 //!
 //! | a place is | meaning | its waker is |
 //! |---|---|---|
-//! | waiting | will be called when it is first and served | in the node |
-//! | lent | as waiting, while its alarm is being set outside the lock | with the errand |
-//! | called | has been woken for its turn and not polled since | gone: it was woken |
-//! | detached | its waker panicked; it lost its place and joins anew if it is ever polled | gone |
+//! | waiting | will be called when there is enough | in the node, or lent to whoever sets the alarm |
+//! | called | entitled, woken, not polled since | gone: it was woken |
+//! | nudged | woken to look at new terms; not entitled by that | gone: it was woken |
+//! | detached | its waker panicked; it lost its place, and joins anew if it is ever polled | gone |
 //!
 //! Invariants:
-//! - **L1** `weight` is the sum of the weights of all places from `first` to `last`; `len` their
-//!   number.
-//! - **L2** Outside an `arming`, the alarm is set no later than the first moment at which the head
-//!   can be served or an async place's deadline comes, unless the head is called or keeps its own
-//!   time.
-//! - **L3** The gate is marked occupied exactly while `len > 0`.
-//! - **L4** A free slot and a detached place are not linked.
+//! - **L1** `weight` and `len` are the sum and the number of the places that are linked; `called`
+//!   and `called_weight` those of them that are called.
+//! - **L2** `next` is the first linked place that is not called.
+//! - **L3** If nobody is called, nudged or lent, the alarm is set no later than the moment at which
+//!   `next` can be served, unless it keeps its own time; and no later than the first deadline.
+//! - **L4** The gate is marked occupied while `len > 0`, and by nobody else for longer than a try.
+//! - **L5** A free slot and a detached place are not linked.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -50,8 +55,9 @@ const NIL: u32 = u32::MAX;
 /// cannot absorb a late wake. Also the longest spin.
 pub(crate) const LONGEST_SPIN_NS: u64 = 200_000;
 
-/// How long after its forecast a thread wakes by itself; see [`latest_wake`].
-const THREAD_SLACK_NS: u64 = 60_000;
+/// How long after its forecast a waiter is woken, where it loses nothing by that; see
+/// [`latest_wake`].
+const SLACK: Duration = Duration::from_micros(50);
 
 /// A waiting line: the part of a primitive that everyone who waits for it shares.
 ///
@@ -101,10 +107,13 @@ pub(crate) struct Queue {
     nodes: Vec<Node>,
     vacant: u32,
     first: u32,
+    next: u32,
     last: u32,
     len: u32,
     serial: u64,
     weight: u128,
+    called: u32,
+    called_weight: u128,
     /// The deadlines of the places that do not keep their own time.
     deadlines: BTreeSet<(Instant, u32)>,
     alarm: Option<Alarm>,
@@ -138,13 +147,16 @@ enum NodeState {
     Vacant,
     Waiting,
     Called,
+    Nudged,
     Detached,
 }
 
 /// What is left to do after the lock is released.
 pub(crate) struct Errands {
-    /// Wake this place: it is first and can be served.
+    /// Wake this place,
     pub(crate) call: Option<(Ticket, Waker)>,
+    /// and these.
+    pub(crate) more_calls: Vec<(Ticket, Waker)>,
     /// Set the alarm.
     pub(crate) arm: Option<Arming>,
     /// Wakers to be dropped, which is foreign code too.
@@ -152,16 +164,25 @@ pub(crate) struct Errands {
 }
 
 impl Errands {
-    pub(crate) const NONE: Self = Self { call: None, arm: None, litter: None };
+    pub(crate) const NONE: Self =
+        Self { call: None, more_calls: Vec::new(), arm: None, litter: None };
+
+    fn add_call(&mut self, call: (Ticket, Waker)) {
+        match self.call {
+            None => self.call = Some(call),
+            Some(_) => self.more_calls.push(call),
+        }
+    }
 }
 
-/// The latest moment at which a thread may wake by itself for a turn that comes at `at`.
+/// The latest moment at which to wake a waiter whose turn comes at `at` and who loses nothing if it
+/// is late by no more than `spare`.
 ///
-/// Where it loses nothing by it, a thread sleeps a little past its forecast: by then its
-/// predecessor has usually called it, so that it wakes once and not twice.
+/// Where the spare time allows, that is a timer's usual slack after the turn. By then several may
+/// be served in one go, for one alarm; and a thread that times itself has usually been called by
+/// its predecessor, so that it wakes once and not twice.
 pub(crate) fn latest_wake(at: Instant, spare: Duration) -> Instant {
-    let slack = Duration::from_nanos(THREAD_SLACK_NS);
-    if spare >= 4 * slack { at.saturating_add(slack) } else { at }
+    if spare >= 8 * SLACK { at.saturating_add(SLACK) } else { at }
 }
 
 /// The alarm, taken out of the line to be set.
@@ -206,13 +227,13 @@ impl Line {
         })
     }
 
-    /// Wakes the first in line, because the gate may have changed in its favour (step 5 of
-    /// [the protocol](crate::wait)). It looks for itself.
+    /// Wakes the first in line that has not been called, because the gate may have changed in its
+    /// favour (step 5 of [the protocol](crate::wait)). It looks for itself.
     ///
     /// `mark` is the gate's [`mark`](Gate::mark).
     pub fn wake_first(&self, mark: impl Fn(bool)) {
         // A waker that panics costs its owner the place; then the next is first.
-        while let Some((ticket, waker)) = self.with(Queue::call_first) {
+        while let Some((ticket, waker)) = self.with(Queue::nudge_next) {
             if completes(|| waker.wake()) {
                 return;
             }
@@ -221,17 +242,15 @@ impl Line {
     }
 
     /// Wakes everybody in line, because the gate has changed for all of them: it was closed, or has
-    /// a new configuration. Each looks for itself.
+    /// a new configuration. Each looks for itself; nobody is entitled any more.
     ///
     /// `mark` is the gate's [`mark`](Gate::mark).
     pub fn wake_all(&self, mark: impl Fn(bool)) {
-        for (ticket, waker) in self.with(Queue::call_all) {
+        for (ticket, waker) in self.with(Queue::nudge_all) {
             if !completes(|| waker.wake()) {
                 self.with(|queue| queue.detach(ticket, &mark));
             }
         }
-        // Behind a broken waker there may be somebody who was not called.
-        self.wake_first(mark);
     }
 
     /// Runs `f` on the queue under the lock.
@@ -263,10 +282,13 @@ impl Queue {
             nodes: Vec::new(),
             vacant: NIL,
             first: NIL,
+            next: NIL,
             last: NIL,
             len: 0,
             serial: 0,
             weight: 0,
+            called: 0,
+            called_weight: 0,
             deadlines: BTreeSet::new(),
             alarm: None,
             armed: None,
@@ -289,8 +311,42 @@ impl Queue {
         self.weight
     }
 
-    pub(crate) fn is_first(&self, ticket: Ticket) -> bool {
-        self.first == ticket.slot
+    /// Whether this place may take what it waits for: it was called, or is the next to be and
+    /// there is enough.
+    pub(crate) fn is_entitled<G: Gate>(&self, gate: &G, ticket: Ticket, now: Instant) -> bool {
+        let node = self.node(ticket.slot);
+        if node.state == NodeState::Called {
+            return true;
+        }
+        if self.next != ticket.slot {
+            return false;
+        }
+        // With nobody called, the attempt itself is the question.
+        self.called == 0
+            || matches!(gate.outlook(self.called_weight, node.place.weight, now), Outlook::Ready)
+    }
+
+    pub(crate) fn anybody_called(&self) -> bool {
+        self.called > 0
+    }
+
+    /// Whether this place is the next to be called.
+    pub(crate) fn is_next(&self, ticket: Ticket) -> bool {
+        self.next == ticket.slot
+    }
+
+    /// Takes the entitlement back from a place that could not be served after all, because the
+    /// gate's terms or its clock changed meanwhile.
+    pub(crate) fn uncall(&mut self, ticket: Ticket) {
+        if self.node(ticket.slot).state != NodeState::Called {
+            return;
+        }
+        self.set_state(ticket.slot, NodeState::Nudged);
+        let mut slot = self.first;
+        while slot != NIL && self.node(slot).state == NodeState::Called {
+            slot = self.node(slot).next;
+        }
+        self.next = slot;
     }
 
     pub(crate) fn is_detached(&self, ticket: Ticket) -> bool {
@@ -356,7 +412,7 @@ impl Queue {
 
     pub(crate) fn set_waker(&mut self, ticket: Ticket, waker: Waker) -> Option<Waker> {
         let node = self.node_mut(ticket.slot);
-        if node.state == NodeState::Called {
+        if node.state == NodeState::Nudged {
             node.state = NodeState::Waiting;
         }
         node.waker.replace(waker)
@@ -391,34 +447,49 @@ impl Queue {
     /// Takes a place out of the line whose waker is broken, so that nobody waits behind it.
     pub(crate) fn detach(&mut self, ticket: Ticket, mark: impl Fn(bool)) {
         let node = self.node(ticket.slot);
-        if node.serial == ticket.serial && node.state == NodeState::Called {
+        let woken = matches!(node.state, NodeState::Called | NodeState::Nudged);
+        if node.serial == ticket.serial && woken {
             self.unlink(ticket.slot, mark);
             self.node_mut(ticket.slot).state = NodeState::Detached;
         }
     }
 
-    /// Takes every waker, because the gate may have changed for everybody.
-    pub(crate) fn call_all(&mut self) -> Vec<(Ticket, Waker)> {
+    /// Takes the waker of the next to be called, for it to look at the gate itself.
+    fn nudge_next(&mut self) -> Option<(Ticket, Waker)> {
+        let slot = self.next;
+        if slot == NIL {
+            return None;
+        }
+        // Whoever holds a lent waker is setting the alarm: they look again.
+        self.rearm |= self.arming;
+        let waker = self.node_mut(slot).waker.take()?;
+        self.set_state(slot, NodeState::Nudged);
+        Some((self.ticket(slot), waker))
+    }
+
+    /// Takes every waker, because the gate has changed for everybody.
+    fn nudge_all(&mut self) -> Vec<(Ticket, Waker)> {
         let mut calls = Vec::new();
         let mut slot = self.first;
         while slot != NIL {
-            let node = self.node_mut(slot);
-            if let Some(waker) = node.waker.take() {
-                node.state = NodeState::Called;
-                calls.push((Ticket { slot, serial: node.serial }, waker));
+            if let Some(waker) = self.node_mut(slot).waker.take() {
+                calls.push((self.ticket(slot), waker));
+                self.set_state(slot, NodeState::Nudged);
+            } else if self.node(slot).state == NodeState::Called {
+                self.set_state(slot, NodeState::Nudged);
             }
-            slot = node.next;
+            slot = self.node(slot).next;
         }
-        // Whoever has no waker here is having its alarm set: the setter passes the call on.
+        self.next = self.first;
+        // Whoever has no waker here is having its alarm set: the setter passes the nudge on.
         self.rearm |= self.arming;
         self.recall |= self.arming;
         calls
     }
 
-    /// Decides who has to be woken or timed now: called after every change.
+    /// Calls everybody there is enough for, and times the next: done after every change.
     ///
-    /// `me` is the place that is being polled, if there is one: it needs no wake-up, and its waker
-    /// is at hand.
+    /// `me` is the place that is being polled, if there is one: its waker is at hand.
     pub(crate) fn settle<G: Gate>(
         &mut self,
         gate: &G,
@@ -427,18 +498,30 @@ impl Queue {
     ) -> Errands {
         let mut errands = Errands::NONE;
         let mut target = None;
-        if self.first != NIL {
-            let head = self.node(self.first);
-            match gate.outlook(0, head.place.weight, now) {
-                Outlook::Ready | Outlook::Never => errands.call = self.call_first(),
-                Outlook::At { .. } if head.state == NodeState::Called => {}
-                Outlook::At { at, spare } => match head.place.wakes_at {
-                    None => target = Some((self.wake_time(at, spare), self.first)),
-                    // It looks again by itself, and soon enough.
-                    Some(own) if own <= latest_wake(at, spare) => {}
-                    Some(_) if me.is_some_and(|me| me.slot == self.first) => {}
-                    Some(_) => errands.call = self.call_first(),
-                },
+        while self.next != NIL {
+            let node = self.node(self.next);
+            match gate.outlook(self.called_weight, node.place.weight, now) {
+                Outlook::Ready | Outlook::Never => {
+                    if !self.call_next(&mut errands) {
+                        break;
+                    }
+                }
+                // Whoever was called or nudged settles the line when it is polled or dropped.
+                Outlook::At { .. } if self.called > 0 || node.state == NodeState::Nudged => break,
+                Outlook::At { at, spare } => {
+                    match node.place.wakes_at {
+                        None => target = Some((self.wake_time(at, spare), self.next)),
+                        // It looks again by itself, and soon enough.
+                        Some(own) if own <= latest_wake(at, spare) => {}
+                        Some(_) if me.is_some_and(|me| me.slot == self.next) => {}
+                        Some(_) => {
+                            if let Some(call) = self.nudge_next() {
+                                errands.add_call(call);
+                            }
+                        }
+                    }
+                    break;
+                }
             }
         }
         // The earliest deadline of a place that has not been woken and does not time itself.
@@ -448,6 +531,38 @@ impl Queue {
         }
         errands.arm = self.arm(target, now, me);
         errands
+    }
+
+    /// Calls the next place. `false` if its waker is lent: whoever has it will look again.
+    fn call_next(&mut self, errands: &mut Errands) -> bool {
+        let slot = self.next;
+        match self.node_mut(slot).waker.take() {
+            Some(waker) => errands.add_call((self.ticket(slot), waker)),
+            // Awake already; now it is entitled too.
+            None if self.node(slot).state == NodeState::Nudged => {}
+            None => {
+                self.rearm = true;
+                return false;
+            }
+        }
+        self.set_state(slot, NodeState::Called);
+        self.next = self.node(slot).next;
+        true
+    }
+
+    /// Changes a linked place's state, and L1's count of those called with it.
+    fn set_state(&mut self, slot: u32, state: NodeState) {
+        let node = self.node_mut(slot);
+        let (before, weight) = (node.state, u128::from(node.place.weight));
+        node.state = state;
+        if before == NodeState::Called {
+            self.called -= 1;
+            self.called_weight -= weight;
+        }
+        if state == NodeState::Called {
+            self.called += 1;
+            self.called_weight += weight;
+        }
     }
 
     /// Puts back the alarm that was set outside the lock, and a waker that was lent for it, and
@@ -466,54 +581,35 @@ impl Queue {
         let rearm = mem::take(&mut self.rearm);
         let recall = mem::take(&mut self.recall);
         let mut litter = None;
-        let mut call = None;
+        let mut nudge = None;
         if let Some((ticket, waker)) = lent {
             let node = self.node_mut(ticket.slot);
             let waits = node.serial == ticket.serial && node.state == NodeState::Waiting;
             if !waits || node.waker.is_some() {
                 litter = Some(waker);
             } else if recall {
-                node.state = NodeState::Called;
-                call = Some((ticket, waker));
+                self.set_state(ticket.slot, NodeState::Nudged);
+                nudge = Some((ticket, waker));
             } else {
                 node.waker = Some(waker);
             }
         }
         let mut errands = if rearm { self.settle(gate, now, None) } else { Errands::NONE };
-        debug_assert!(errands.call.is_none() || call.is_none(), "one lent waker, one call");
-        errands.call = errands.call.or(call);
+        if let Some(nudge) = nudge {
+            errands.add_call(nudge);
+        }
         errands.litter = litter;
         errands
     }
 
-    /// When to wake the head, which can be served at `at` and loses nothing if it is late by no
-    /// more than `spare`.
+    /// When to wake the next, which can be served at `at` and loses nothing if it is late by no
+    /// more than `spare`: early, and spin the rest, if timers are too late for that.
     pub(crate) fn wake_time(&self, at: Instant, spare: Duration) -> Instant {
         let late = self.lateness + 2 * self.deviation;
-        if saturating_nanos(spare) >= late.saturating_mul(2) {
-            return at;
+        if saturating_nanos(spare) >= 2 * late {
+            return latest_wake(at, spare);
         }
         at.saturating_sub(Duration::from_nanos(late.min(LONGEST_SPIN_NS)))
-    }
-
-    fn call_first(&mut self) -> Option<(Ticket, Waker)> {
-        let slot = self.first;
-        if slot == NIL {
-            return None;
-        }
-        let arming = self.arming;
-        let node = self.node_mut(slot);
-        match node.waker.take() {
-            Some(waker) => {
-                node.state = NodeState::Called;
-                Some((Ticket { slot, serial: node.serial }, waker))
-            }
-            None => {
-                // Called already, or lent to whoever sets the alarm: they will look again.
-                self.rearm |= arming;
-                None
-            }
-        }
     }
 
     fn arm(
@@ -527,7 +623,7 @@ impl Queue {
             let pending = self.armed.is_some_and(|(at, _)| at > now);
             return if pending && !self.arming { self.begin(Instant::MAX, None) } else { None };
         };
-        let ticket = Ticket { slot, serial: self.node(slot).serial };
+        let ticket = self.ticket(slot);
         let mine = me == Some(ticket);
         if self.arming {
             self.rearm = true;
@@ -550,6 +646,10 @@ impl Queue {
         Some(Arming { alarm: self.alarm.take(), at, whom })
     }
 
+    fn ticket(&self, slot: u32) -> Ticket {
+        Ticket { slot, serial: self.node(slot).serial }
+    }
+
     fn link(&mut self, slot: u32) {
         let last = self.last;
         let node = self.node_mut(slot);
@@ -561,6 +661,9 @@ impl Queue {
             last => self.node_mut(last).next = slot,
         }
         self.last = slot;
+        if self.next == NIL {
+            self.next = slot;
+        }
         self.len += 1;
         self.weight += u128::from(place.weight);
         if place.wakes_at.is_none() && place.deadline != Instant::MAX {
@@ -569,8 +672,14 @@ impl Queue {
     }
 
     fn unlink(&mut self, slot: u32, mark: impl Fn(bool)) {
+        if self.node(slot).state == NodeState::Called {
+            self.set_state(slot, NodeState::Nudged);
+        }
         let node = self.node(slot);
         let (prev, next, place) = (node.prev, node.next, node.place);
+        if self.next == slot {
+            self.next = next;
+        }
         match prev {
             NIL => self.first = next,
             prev => self.node_mut(prev).next = next,
@@ -581,7 +690,9 @@ impl Queue {
         }
         self.len -= 1;
         self.weight -= u128::from(place.weight);
-        self.deadlines.remove(&(place.deadline, slot));
+        if place.deadline != Instant::MAX {
+            self.deadlines.remove(&(place.deadline, slot));
+        }
         if self.len == 0 {
             mark(false);
         }

@@ -11,10 +11,11 @@
 //! 2. Under the lock: if the line is empty, mark the gate occupied and **try again**. Between the
 //!    two tries somebody may have given something back without seeing anybody to tell; the mark is
 //!    part of the gate's own word, so whoever gives back later sees it.
-//! 3. Join at the end. Only the head tries; it alone is timed.
-//! 4. **Whoever leaves, served or not, settles the line**: if the new head can be served it is
-//!    woken, otherwise the alarm is set for it. Nobody is woken merely to set an alarm.
-//! 5. Whoever changes the gate and sees it occupied wakes the head (a refund) or everybody (a new
+//! 3. Join at the end. Only those who were called, or are next, try.
+//! 4. **Whoever leaves, served or not, settles the line**: everybody in order for whom there is
+//!    enough, beside those called already, is called; the alarm is set for the next. Nobody is
+//!    woken merely to set an alarm.
+//! 5. Whoever changes the gate and sees it occupied wakes the next (a refund) or everybody (a new
 //!    configuration, a close): [`Line::wake_first`], [`Line::wake_all`].
 //!
 //! Wakers are cloned, woken and dropped, and alarms are set, after the lock is released. A waker
@@ -24,7 +25,7 @@
 //!
 //! | | promise | kept by |
 //! |---|---|---|
-//! | W1 | first come, first served | only the head tries, 1 and 3 |
+//! | W1 | first come, first called; those called together are funded together, and take theirs in the order in which the executor polls them | 1, 3 and 4 |
 //! | W2 | dropping a wait passes its turn on at once | 4 |
 //! | W3 | no lost wake-up | 2 |
 //! | W4 | one wake-up a grant, one alarm a line | 4 |
@@ -320,9 +321,11 @@ fn enter<G: Gate>(
             }
         }
         let weight = gate.weight(request);
-        let (ready_at, spare) = match gate.outlook(queue.weight(), weight, now) {
-            Outlook::At { at, spare } => (at, spare),
-            Outlook::Ready | Outlook::Never => (now, Duration::ZERO),
+        // The forecast costs a division or two: only for those who make use of it.
+        let asked = deadline != Instant::MAX || poller.keeps_time;
+        let (ready_at, spare) = match asked.then(|| gate.outlook(queue.weight(), weight, now)) {
+            Some(Outlook::At { at, spare }) => (at, spare),
+            Some(Outlook::Ready | Outlook::Never) | None => (now, Duration::ZERO),
         };
         let missed = if limit.passed(now) || (ready_at > deadline && ready_at != Instant::MAX) {
             Some(Missed::Deadline { ready_at })
@@ -378,8 +381,8 @@ fn advance<G: Gate>(
         if !visit.again {
             queue.polled(ticket, now);
         }
-        let first = queue.is_first(ticket);
-        let attempt = if first {
+        let entitled = queue.is_entitled(gate, ticket, now);
+        let attempt = if entitled {
             gate.attempt(request, Turn::Head, now)
         } else {
             gate.never(request).map_or(Attempt::NotNow, Attempt::Refused)
@@ -401,13 +404,18 @@ fn advance<G: Gate>(
         };
         if let Some(round) = over {
             let litter = queue.leave(ticket, |occupied| gate.mark(occupied));
-            let errands = if first { queue.settle(gate, now, None) } else { Errands::NONE };
+            // Of those called together, the last one settles for all.
+            let last = !queue.anybody_called() || !entitled;
+            let errands = if last { queue.settle(gate, now, None) } else { Errands::NONE };
             return (round, Errands { litter, ..errands });
         }
         // Not yet. Keep the place, and a waker that reaches the task that polls now.
+        if entitled {
+            queue.uncall(ticket);
+        }
         let mut wakes_at = deadline;
         let outlook = gate.outlook(0, gate.weight(request), now);
-        if let (true, Outlook::At { at, spare }) = (first, outlook) {
+        if let (true, Outlook::At { at, spare }) = (queue.is_next(ticket), outlook) {
             let asked = queue.wake_time(at, spare);
             let soon = at.saturating_duration_since(now) <= Duration::from_nanos(LONGEST_SPIN_NS);
             if now >= asked && soon && gate.timer().system_time_until(at).is_some() {
@@ -436,9 +444,9 @@ fn advance<G: Gate>(
 fn run<G: Gate>(gate: &G, mut errands: Errands, mine: Option<&Waker>) {
     let mut look_again = false;
     loop {
-        let Errands { call, arm, litter } = errands;
+        let Errands { call, more_calls, arm, litter } = errands;
         drop(litter);
-        if let Some((ticket, waker)) = call {
+        for (ticket, waker) in call.into_iter().chain(more_calls) {
             if !completes(|| waker.wake()) {
                 // RACE: its owner may be polling meanwhile; `detach` looks under the lock whether
                 // the place is still the one that was called.

@@ -348,6 +348,17 @@ impl State {
         if debt > 0 { 0 } else { (accrued - state.floor(accrued)) / state.limits.per_token }
     }
 
+    /// Whether `n` tokens are there at `now`.
+    #[inline]
+    pub const fn has(self, n: u128, now: Instant) -> bool {
+        let View { state, accrued, debt } = self.view(now);
+        let there = (accrued - state.floor(accrued)) as u128;
+        match n.checked_mul(state.limits.per_token as u128) {
+            Some(units) => debt == 0 && units <= there,
+            None => false,
+        }
+    }
+
     /// The first instant from `now` at which `n` tokens will have accrued, if nobody takes any: a
     /// forecast, also for a sum of requests above the burst.
     pub const fn ready_at(self, n: u128, now: Instant) -> Instant {

@@ -103,10 +103,11 @@ impl<C: Timer> Gate for TokenBucket<C> {
             if state.word().is_closed() || n > state.limits().burst() {
                 return Outlook::Never;
             }
-            match state.ready_at(ahead + u128::from(n), now) {
-                at if at <= now => Outlook::Ready,
-                at => Outlook::At { at, spare: state.spare(n) },
+            let total = ahead + u128::from(n);
+            if state.has(total, now) {
+                return Outlook::Ready;
             }
+            Outlook::At { at: state.ready_at(total, now), spare: state.spare(n) }
         })
     }
 

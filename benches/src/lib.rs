@@ -1,0 +1,46 @@
+//! What the benchmarks share: process CPU time, pinning, and a future that counts its polls.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// CPU time that this process has used, all threads together.
+pub fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let secs = u64::try_from(time.tv_sec).expect("CPU time is not negative");
+    let nanos = u32::try_from(time.tv_nsec).expect("CPU time is normalised");
+    Duration::new(secs, nanos)
+}
+
+/// Keeps the calling thread on one core, if the system has that many.
+pub fn pin_to(core: usize) {
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(core);
+    // Fewer cores than that: run unpinned.
+    let _unpinned = rustix::thread::sched_setaffinity(None, &set);
+}
+
+/// Counts how often a future is polled.
+#[derive(Debug)]
+pub struct Polls<F> {
+    future: F,
+    polls: u64,
+}
+
+impl<F: Future + Unpin> Polls<F> {
+    /// Wraps `future`.
+    pub fn new(future: F) -> Self {
+        Self { future, polls: 0 }
+    }
+}
+
+impl<F: Future + Unpin> Future for Polls<F> {
+    type Output = (F::Output, u64);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.polls += 1;
+        let polls = self.polls;
+        Pin::new(&mut self.future).poll(cx).map(|output| (output, polls))
+    }
+}

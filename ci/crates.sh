@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Proves that README.md tells the truth about how many crates a default build brings in. A line
+#
+#     <!-- crates: steadfast-token-bucket = 5 -->
+#
+# beside such a number states it: all that `cargo tree` shows for this platform, without the crate
+# itself and without what only its tests use.
+#
+# Time: 1 second.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. ci/lib.sh
+
+[ -f README.md ] || fail "there is no README.md"
+stated=$(sed -nE 's/^ *<!-- crates: ([a-z0-9-]+) = ([0-9]+) -->.*/\1 \2/p' README.md)
+[ -n "$stated" ] || fail "README.md states no number of crates"
+wrong=0
+while read -r crate count; do
+    # The first line is the crate itself; `(*)` and the like follow name and version.
+    tree=$(cargo tree -p "$crate" -e normal --prefix none)
+    brought=$(tail -n +2 <<<"$tree" | awk 'NF { print $1, $2 }' | sort -u)
+    found=$(awk 'NF' <<<"$brought" | wc -l)
+    if ((found == count)); then
+        echo "$crate: $found crates"
+    else
+        echo "$crate: README.md states $count crates, a default build has $found:"
+        sed 's/^/    /' <<<"$brought"
+        wrong=1
+    fi
+done <<<"$stated"
+((wrong == 0)) || fail "README.md states wrong numbers"
