@@ -7,7 +7,7 @@
 # for example. Where more than FULL remain, as each primitive doubles those of the umbrella, only
 # sets of up to three are checked: a `cfg` that names more than three features does not exist here.
 #
-# Time: about 3 minutes.
+# Time: about 2 minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/lib.sh

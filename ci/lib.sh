@@ -1,5 +1,6 @@
 # Shared by the proofs in this folder: sourced after they changed to the repository's root, never
 # run by itself.
+# shellcheck shell=bash
 
 # Where builds go; every proof that needs flags or a compiler of its own takes a folder inside.
 target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")
@@ -26,7 +27,7 @@ cargo_tool() {
 # Debian's, which need not be installed (it would replace a newer one) and is unpacked into the
 # target folder instead. It comes with the library's source.
 use_msrv_toolchain() {
-    local name root
+    local name root lib
     if name=$(rustup toolchain list 2>/dev/null | grep -oE -m1 "^${msrv//./\\.}[-.][^ ]*"); then
         old_cargo=$(rustup which --toolchain "$name" cargo)
         RUSTC=$(rustup which --toolchain "$name" rustc)
@@ -37,7 +38,7 @@ use_msrv_toolchain() {
             ! [ -x /usr/bin/cargo ] || ! has_library_source /usr/bin/rustc; then
             root=$target_dir/debian-rust-$msrv
             unpack_debian_rust "$root"
-            local lib=$root/usr/lib/$(gcc -print-multiarch)
+            lib=$root/usr/lib/$(gcc -print-multiarch)
             export LD_LIBRARY_PATH=$lib:${lib/\/usr/}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
         fi
         old_cargo=$root/usr/bin/cargo

@@ -3,7 +3,7 @@
 # memory order that C11 allows, up to LOOM_MAX_PREEMPTIONS (3) switches that no thread asked for:
 # runs the models in the crates' tests/loom.rs.
 #
-# Time: some minutes; each further preemption multiplies it.
+# Time: 1 minute to compile, then what the models take; each further preemption multiplies it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/lib.sh

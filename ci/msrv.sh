@@ -5,7 +5,7 @@
 # A copy of the workspace is resolved afresh by that version's cargo, which picks dependencies that
 # name it as enough for them. The committed Cargo.lock stays as it is.
 #
-# Time: about 4 minutes.
+# Time: about 2 minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/lib.sh

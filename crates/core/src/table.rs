@@ -1,1 +1,388 @@
+//! State per key, in bounded memory: what keyed limiters and keyed breakers stand on.
+//!
+//! A [`KeyedTable`] is sharded; each shard has a lock, held for one look-up. It never holds more
+//! keys than its capacity. Entries that are **idle**, which the primitive decides (a bucket that is
+//! full again is as good as none), are forgotten without a background task: each new key sweeps two
+//! old entries, and a new key that finds the table full sweeps more. An entry that is not idle is
+//! never evicted for a newcomer, so that nobody can flush the limits of others by inventing keys.
+//!
+//! The default hasher is the standard library's keyed SipHash, so that nobody can craft collisions.
 
+use std::borrow::{Borrow, ToOwned};
+use std::boxed::Box;
+use std::fmt;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::vec::Vec;
+
+use hashbrown::HashTable;
+use parking_lot::Mutex;
+
+/// The most keys that a table can be made for.
+pub const MAX_CAPACITY: usize = 1 << 31;
+
+/// How many entries a new key sweeps.
+const SWEEP: usize = 2;
+/// How many more it sweeps in a shard when the table is full.
+const SWEEP_WHEN_FULL: usize = 64;
+const MAX_SHARDS: usize = 64;
+
+/// The table is full of entries that are in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableFull {
+    /// How many keys it holds.
+    pub capacity: usize,
+}
+
+/// A value per key, for at most so many keys, on `&self`.
+///
+/// # Examples
+///
+/// ```
+/// use steadfast_core::table::KeyedTable;
+///
+/// // Counters that are forgotten once they are back at zero.
+/// let table: KeyedTable<String, u32> = KeyedTable::new(2);
+/// let idle = |count: &u32| *count == 0;
+/// let add = |key: &str, by: i32| table.with(key, || 0, idle, |count| {
+///     *count = count.saturating_add_signed(by);
+///     *count
+/// });
+/// assert_eq!(add("alice", 1), Ok(1));
+/// assert_eq!(add("bob", 1), Ok(1));
+/// assert!(add("carol", 1).is_err(), "full, and nobody is idle");
+/// assert_eq!(add("bob", -1), Ok(0));
+/// assert_eq!(add("carol", 1), Ok(1), "took the place of bob");
+/// ```
+pub struct KeyedTable<K, V, S = RandomState> {
+    shards: Box<[Shard<K, V>]>,
+    hasher: S,
+    capacity: usize,
+    len: AtomicUsize,
+    /// Where to look for idle entries next when the table is full.
+    cursor: AtomicUsize,
+}
+
+/// A lock on cache lines of its own.
+#[repr(align(128))]
+struct Shard<K, V>(Mutex<Entries<K, V>>);
+
+struct Entries<K, V> {
+    index: HashTable<u32>,
+    slots: Vec<Slot<K, V>>,
+    vacant: Vec<u32>,
+    /// The next slot to be swept.
+    hand: usize,
+}
+
+enum Slot<K, V> {
+    Vacant,
+    Used { hash: u64, key: K, value: V },
+}
+
+impl<K: Hash + Eq, V> KeyedTable<K, V> {
+    /// A table for at most `capacity` keys, which has to be 1 to [`MAX_CAPACITY`].
+    ///
+    /// # Panics
+    ///
+    /// If it is not.
+    pub fn new(capacity: usize) -> Self {
+        Self::with_hasher(capacity, RandomState::new())
+    }
+}
+
+impl<K: Hash + Eq, V, S: BuildHasher> KeyedTable<K, V, S> {
+    /// A table with a hasher of yours. One without a secret lets whoever chooses the keys make
+    /// every look-up slow.
+    ///
+    /// # Panics
+    ///
+    /// If `capacity` is not 1 to [`MAX_CAPACITY`].
+    pub fn with_hasher(capacity: usize, hasher: S) -> Self {
+        assert!((1..=MAX_CAPACITY).contains(&capacity), "capacity of {capacity}: 1 to 2^31");
+        // A shard for a small table would only spread it over more cache lines.
+        let shards = (capacity / 64).next_power_of_two().clamp(1, MAX_SHARDS);
+        let shards = (0..shards).map(|_| Shard(Mutex::new(Entries::new()))).collect();
+        Self { shards, hasher, capacity, len: AtomicUsize::new(0), cursor: AtomicUsize::new(0) }
+    }
+
+    /// Runs `f` on the value of `key`, under the lock of its shard. A key that is not there is
+    /// added with the value of `make`.
+    ///
+    /// `is_idle` says which entries are as good as none: they may be forgotten when a key is added.
+    /// None of the three closures may use the table.
+    ///
+    /// # Errors
+    ///
+    /// If the key is new, and every place is taken by an entry that is not idle. Nothing was
+    /// forgotten in its favour.
+    #[inline]
+    pub fn with<Q, R>(
+        &self,
+        key: &Q,
+        make: impl FnOnce() -> V,
+        is_idle: impl Fn(&V) -> bool,
+        f: impl FnOnce(&mut V) -> R,
+    ) -> Result<R, TableFull>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.hasher.hash_one(key);
+        {
+            let mut entries = self.shard(hash).lock();
+            if let Some(value) = entries.find(hash, key) {
+                return Ok(f(value));
+            }
+            if self.reserve(&mut entries, &is_idle) {
+                return Ok(f(entries.insert(hash, key.to_owned(), make())));
+            }
+        }
+        self.sweep_elsewhere(hash, &is_idle);
+        let mut entries = self.shard(hash).lock();
+        // RACE: somebody else may have added the same key since.
+        if entries.find(hash, key).is_none() {
+            if !self.reserve(&mut entries, &is_idle) {
+                return Err(TableFull { capacity: self.capacity });
+            }
+            entries.insert(hash, key.to_owned(), make());
+        }
+        Ok(f(entries.find(hash, key).expect("found or inserted above, under this lock")))
+    }
+
+    /// Runs `f` on the value of `key`, if it is there. Nothing is added or forgotten.
+    pub fn look<Q, R>(&self, key: &Q, f: impl FnOnce(Option<&mut V>) -> R) -> R
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let hash = self.hasher.hash_one(key);
+        f(self.shard(hash).lock().find(hash, key))
+    }
+
+    /// Forgets all idle entries now. Each shard is locked in turn.
+    pub fn forget_idle(&self, is_idle: impl Fn(&V) -> bool) {
+        for Shard(shard) in &self.shards {
+            let mut entries = shard.lock();
+            let all = entries.slots.len();
+            self.sweep(&mut entries, all, &is_idle);
+        }
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        // ORDERING: Relaxed; a number for whoever watches.
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many keys there can be.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    #[inline]
+    fn shard(&self, hash: u64) -> &Mutex<Entries<K, V>> {
+        // OK: bits in the middle, which the index inside a shard does not use; their truncation on
+        // 32-bit targets is followed by the mask.
+        let shard = (hash >> 32) as usize & (self.shards.len() - 1);
+        &self.shards[shard].0
+    }
+
+    /// Takes a place for a new key, sweeping as it goes.
+    fn reserve(&self, entries: &mut Entries<K, V>, is_idle: &impl Fn(&V) -> bool) -> bool {
+        self.sweep(entries, SWEEP, is_idle);
+        if self.take_place() {
+            return true;
+        }
+        self.sweep(entries, SWEEP_WHEN_FULL, is_idle);
+        self.take_place()
+    }
+
+    fn take_place(&self) -> bool {
+        // ORDERING: Relaxed; the count bounds the number of entries, it publishes none of them.
+        let count = |len: usize| (len < self.capacity).then_some(len + 1);
+        self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).is_ok()
+    }
+
+    fn sweep(&self, entries: &mut Entries<K, V>, most: usize, is_idle: &impl Fn(&V) -> bool) {
+        let forgotten = entries.sweep(most, is_idle);
+        // ORDERING: Relaxed; see `take_place`.
+        self.len.fetch_sub(forgotten, Ordering::Relaxed);
+    }
+
+    /// Looks for an idle entry in other shards, one after the other, so that a table that is full
+    /// of idle entries always has a place.
+    #[cold]
+    fn sweep_elsewhere(&self, hash: u64, is_idle: &impl Fn(&V) -> bool) {
+        for _ in 0..self.shards.len() {
+            // ORDERING: Relaxed; where to begin is of no consequence.
+            let shard = self.cursor.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+            let Some(mut entries) = self.shards[shard].0.try_lock() else { continue };
+            self.sweep(&mut entries, SWEEP_WHEN_FULL, is_idle);
+            if self.len() < self.capacity {
+                return;
+            }
+        }
+        // Its own shard may be larger than one sweep.
+        let mut entries = self.shard(hash).lock();
+        self.sweep(&mut entries, SWEEP_WHEN_FULL, is_idle);
+    }
+}
+
+impl<K: Eq, V> Entries<K, V> {
+    const fn new() -> Self {
+        Self { index: HashTable::new(), slots: Vec::new(), vacant: Vec::new(), hand: 0 }
+    }
+
+    #[inline]
+    fn find<Q: Eq + ?Sized>(&mut self, hash: u64, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        let slots = &self.slots;
+        let is_it = |&slot: &u32| match &slots[slot as usize] {
+            Slot::Used { key: known, .. } => known.borrow() == key,
+            Slot::Vacant => false,
+        };
+        let slot = *self.index.find(hash, is_it)?;
+        match &mut self.slots[slot as usize] {
+            Slot::Used { value, .. } => Some(value),
+            Slot::Vacant => None,
+        }
+    }
+
+    fn insert(&mut self, hash: u64, key: K, value: V) -> &mut V {
+        let used = Slot::Used { hash, key, value };
+        let slot = match self.vacant.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = used;
+                slot
+            }
+            None => {
+                self.slots.push(used);
+                u32::try_from(self.slots.len() - 1).expect("the capacity is at most 2^31")
+            }
+        };
+        let slots = &self.slots;
+        self.index.insert_unique(hash, slot, |&slot| match &slots[slot as usize] {
+            Slot::Used { hash, .. } => *hash,
+            Slot::Vacant => 0,
+        });
+        match &mut self.slots[slot as usize] {
+            Slot::Used { value, .. } => value,
+            Slot::Vacant => unreachable!("just written"),
+        }
+    }
+
+    /// Looks at the next `most` entries and forgets those that are idle.
+    fn sweep(&mut self, most: usize, is_idle: impl Fn(&V) -> bool) -> usize {
+        let mut forgotten = 0;
+        for _ in 0..most.min(self.slots.len()) {
+            self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
+            let Slot::Used { hash, value, .. } = &self.slots[self.hand] else { continue };
+            if !is_idle(value) {
+                continue;
+            }
+            let slot = u32::try_from(self.hand).expect("the capacity is at most 2^31");
+            if let Ok(entry) = self.index.find_entry(*hash, |&other| other == slot) {
+                entry.remove();
+            }
+            self.slots[self.hand] = Slot::Vacant;
+            self.vacant.push(slot);
+            forgotten += 1;
+        }
+        forgotten
+    }
+}
+
+impl<K, V, S> fmt::Debug for KeyedTable<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // ORDERING: Relaxed; a number for whoever watches.
+        let len = self.len.load(Ordering::Relaxed);
+        f.debug_struct("KeyedTable").field("len", &len).field("capacity", &self.capacity).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn busy(_: &u32) -> bool {
+        false
+    }
+
+    #[test]
+    fn never_more_keys_than_the_capacity_and_nobody_is_evicted_for_a_newcomer() {
+        let table: KeyedTable<u64, u32> = KeyedTable::new(1_000);
+        let mut accepted = Vec::new();
+        for key in 0..5_000_u64 {
+            if table.with(&key, || 7, busy, |_| ()).is_ok() {
+                accepted.push(key);
+            }
+        }
+        assert_eq!(accepted, (0..1_000).collect::<Vec<_>>());
+        assert!(accepted.iter().all(|key| table.look(key, |value| value.copied()) == Some(7)));
+        assert_eq!(table.len(), 1_000);
+    }
+
+    #[test]
+    fn a_table_full_of_idle_entries_has_a_place_for_every_new_key() {
+        let table: KeyedTable<u64, u32> = KeyedTable::new(777);
+        for key in 0..20_000_u64 {
+            assert!(table.with(&key, || 0, |_| true, |_| ()).is_ok(), "{key}");
+            assert!(table.len() <= 777);
+        }
+    }
+
+    #[test]
+    fn one_idle_entry_among_busy_ones_is_found_by_persistence() {
+        let table: KeyedTable<u64, u32> = KeyedTable::new(4_096);
+        for key in 0..4_096_u64 {
+            table.with(&key, || u32::from(key == 17), busy, |_| ()).unwrap();
+        }
+        let tries = (0..).find(|_| table.with(&9_999, || 2, |&v| v == 1, |_| ()).is_ok());
+        assert!(tries.unwrap() < 4_096 / SWEEP_WHEN_FULL + 2, "{tries:?}");
+        assert_eq!(table.look(&17, |value| value.copied()), None);
+    }
+
+    #[test]
+    fn forgotten_slots_are_used_again() {
+        let table: KeyedTable<u64, u32> = KeyedTable::new(64);
+        for key in 0..10_000_u64 {
+            table.with(&key, || 0, |_| true, |_| ()).unwrap();
+        }
+        let slots: usize = table.shards.iter().map(|shard| shard.0.lock().slots.len()).sum();
+        assert!(slots <= 64, "{slots}");
+        table.forget_idle(|_| true);
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn a_million_hostile_keys_from_four_threads_do_not_outgrow_the_table() {
+        let table: KeyedTable<u64, u32> = KeyedTable::new(1_024);
+        std::thread::scope(|scope| {
+            for thread in 0..4_u64 {
+                let table = &table;
+                scope.spawn(move || {
+                    for key in 0..50_000_u64 {
+                        let idle = |value: &u32| *value % 3 == 0;
+                        let value = u32::try_from(key).unwrap();
+                        let _full = table.with(&(key * 4 + thread), || value, idle, |_| ());
+                        assert!(table.len() <= 1_024);
+                    }
+                });
+            }
+        });
+        let used: usize = table
+            .shards
+            .iter()
+            .map(|shard| shard.0.lock().slots.iter().filter(|s| matches!(s, Slot::Used { .. })).count())
+            .sum();
+        assert_eq!(used, table.len());
+    }
+}

@@ -104,6 +104,8 @@ impl fmt::Debug for Rate {
 /// # Ok::<(), steadfast_token_bucket::ConfigError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "crate::data::Data", into = "crate::data::Data"))]
 #[must_use = "a configuration does nothing until it is built"]
 pub struct Config {
     pub(crate) rate: Rate,

@@ -210,6 +210,21 @@ pub enum Decision {
     Closed,
 }
 
+impl Decision {
+    /// The stricter of two: "never" before "not now" before a grant, and the later of two retries.
+    pub const fn stricter(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Closed, _) | (_, Self::Closed) => Self::Closed,
+            (Self::ExceedsBurst, _) | (_, Self::ExceedsBurst) => Self::ExceedsBurst,
+            (Self::Granted, other) => other,
+            (this, Self::Granted) => this,
+            (Self::Denied { retry_at: a }, Self::Denied { retry_at: b }) => {
+                Self::Denied { retry_at: if a.as_nanos() > b.as_nanos() { a } else { b } }
+            }
+        }
+    }
+}
+
 /// A token bucket as a value: give it an input and a time, get a decision and the next value.
 ///
 /// It reads no clock and touches no atomic. It is what [`TokenBucket`](crate::TokenBucket) shares
@@ -381,6 +396,25 @@ impl State {
             }
             None => Duration::ZERO,
         }
+    }
+
+    /// What a wait for `n` tokens behind others of `ahead` in sum has to expect.
+    #[cfg(feature = "wait")]
+    pub(crate) fn outlook(self, ahead: u128, n: u64, now: Instant) -> steadfast_core::wait::Outlook {
+        use steadfast_core::wait::Outlook;
+        if self.word.is_closed() || n > self.limits.burst() {
+            return Outlook::Never;
+        }
+        let total = ahead + u128::from(n);
+        if self.has(total, now) {
+            return Outlook::Ready;
+        }
+        Outlook::At { at: self.ready_at(total, now), spare: self.spare(n) }
+    }
+
+    pub(crate) const fn with_occupied(mut self, occupied: bool) -> Self {
+        self.word = self.word.with_occupied(occupied);
+        self
     }
 
     /// Whether every token is there: such a bucket is as good as new.

@@ -99,16 +99,7 @@ impl<C: Timer> Gate for TokenBucket<C> {
     }
 
     fn outlook(&self, ahead: u128, n: u64, now: Instant) -> Outlook {
-        self.look(|state| {
-            if state.word().is_closed() || n > state.limits().burst() {
-                return Outlook::Never;
-            }
-            let total = ahead + u128::from(n);
-            if state.has(total, now) {
-                return Outlook::Ready;
-            }
-            Outlook::At { at: state.ready_at(total, now), spare: state.spare(n) }
-        })
+        self.look(|state| state.outlook(ahead, n, now))
     }
 
     fn never(&self, n: u64) -> Option<AcquireError> {

@@ -1,0 +1,640 @@
+//! A limit per key: per user, per host, per symbol.
+
+use core::fmt;
+use core::ops::Deref;
+use std::borrow::{Borrow, ToOwned};
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::{Arc, OnceLock};
+
+use steadfast_core::table::{KeyedTable, MAX_CAPACITY, TableFull};
+use steadfast_core::wait::{Attempt, Gate, Missed, Outlook, Turn};
+use steadfast_core::{Clock, Instant, Line, SystemClock, Timer};
+
+use crate::config::{Config, ConfigError};
+use crate::error::TryAcquireError;
+use crate::state::{Decision, State};
+use crate::wait::Acquire;
+
+/// A token bucket per key, for at most so many keys at once.
+///
+/// A key that is not known has a full bucket; one whose bucket is full again is forgotten when
+/// another key needs the place. So memory is bounded by the keys in *use*, and there is no
+/// background task. A look-up locks one of up to 64 shards for its own time.
+///
+/// **When every place is in use**, a new key is refused with [`KeyedError::TableFull`]: it is not
+/// admitted unlimited, and nobody's bucket is thrown away for it. Whoever invents keys can thus
+/// take the places, but not reset the limits of others; authenticate the key, or choose a
+/// [`shared bucket`](KeyedBuilder::overflow) for the keys that find no place.
+///
+/// The default hasher is keyed, so that keys cannot be chosen to collide. `S` is the hasher, `C`
+/// the clock.
+///
+/// # Examples
+///
+/// ```
+/// use steadfast_core::ManualClock;
+/// use steadfast_token_bucket::{Config, Keyed, KeyedError, Rate};
+///
+/// let clock = ManualClock::new();
+/// let per_user = Keyed::<String, _>::builder(Config::new(Rate::per_second(5)), 10_000)
+///     .build_with(clock)?;
+/// assert!(per_user.try_acquire("alice", 5).is_ok());
+/// assert!(matches!(per_user.try_acquire("alice", 1), Err(KeyedError::Denied { .. })));
+/// assert!(per_user.try_acquire("bob", 1).is_ok());
+///
+/// // A better plan for one of them, kept until it is withdrawn.
+/// per_user.set_limit("alice", Config::new(Rate::per_second(50)))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Keyed<K, C = SystemClock, S = RandomState> {
+    table: KeyedTable<K, Entry, S>,
+    config: Config,
+    overflow: Option<KeyedTable<(), Entry, S>>,
+    clock: C,
+}
+
+/// The bucket of one key.
+struct Entry {
+    state: State,
+    /// Has a limit of its own, which must not be forgotten.
+    pinned: bool,
+    /// The line, while somebody has a handle on it.
+    line: Option<Arc<Line>>,
+}
+
+/// Why a keyed limiter did not grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum KeyedError {
+    /// Not now.
+    #[error("not enough tokens for this key: retry in {:?}", .retry_at.saturating_duration_since(*.now))]
+    Denied {
+        /// The first instant at which the same request is granted, if nobody else comes.
+        retry_at: Instant,
+        /// When it was denied, on the same clock.
+        now: Instant,
+    },
+    /// Never: more was asked for than the key's bucket can hold.
+    #[error("more tokens asked for than the bucket ever holds: ask for at most {burst}")]
+    ExceedsBurst {
+        /// The most that can be asked for.
+        burst: u64,
+    },
+    /// The key is new, and every place is in use.
+    #[error("{capacity} keys are in use already")]
+    TableFull {
+        /// The configured capacity.
+        capacity: usize,
+    },
+    /// The timeout or deadline came, or could not have been met.
+    #[error("not served in time")]
+    TimedOut {
+        /// When it could have been served, given those ahead of it.
+        ready_at: Instant,
+    },
+    /// The key's line was full.
+    #[error("{max_waiters} requests wait already")]
+    LineFull {
+        /// The configured limit.
+        max_waiters: u32,
+    },
+}
+
+/// Builds a [`Keyed`] limiter.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct KeyedBuilder<K, S = RandomState> {
+    config: Config,
+    capacity: usize,
+    overflow: Option<Config>,
+    hasher: S,
+    keys: core::marker::PhantomData<fn(K)>,
+}
+
+impl<K: Hash + Eq, C> Keyed<K, C> {
+    /// A builder of a limiter that gives every key a bucket by `config`, for at most `capacity`
+    /// keys.
+    pub fn builder(config: Config, capacity: usize) -> KeyedBuilder<K> {
+        let hasher = RandomState::new();
+        KeyedBuilder { config, capacity, overflow: None, hasher, keys: core::marker::PhantomData }
+    }
+}
+
+impl<K: Hash + Eq> Keyed<K> {
+    /// A limiter on the system's clock that gives every key a bucket by `config`, for at most
+    /// `capacity` keys.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no such bucket or table.
+    pub fn new(config: Config, capacity: usize) -> Result<Self, ConfigError> {
+        Self::builder(config, capacity).build_with(SystemClock)
+    }
+}
+
+impl<K: Hash + Eq, S: BuildHasher + Clone> KeyedBuilder<K, S> {
+    /// One bucket by `config` for all new keys that find every place in use, instead of a refusal.
+    pub fn overflow(mut self, config: Config) -> Self {
+        self.overflow = Some(config);
+        self
+    }
+
+    /// Another hasher. One without a secret lets whoever chooses the keys make every look-up slow.
+    pub fn hasher<T>(self, hasher: T) -> KeyedBuilder<K, T> {
+        let Self { config, capacity, overflow, keys, .. } = self;
+        KeyedBuilder { config, capacity, overflow, hasher, keys }
+    }
+
+    /// The limiter, on a clock of yours.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no such bucket or table.
+    pub fn build_with<C: Clock>(self, clock: C) -> Result<Keyed<K, C, S>, ConfigError> {
+        if self.capacity == 0 || self.capacity > MAX_CAPACITY {
+            let max = MAX_CAPACITY;
+            return Err(ConfigError::CapacityOutOfRange { capacity: self.capacity, max });
+        }
+        // What can be built now can be built at any time.
+        self.config.state(Instant::ZERO)?;
+        let overflow = match self.overflow {
+            Some(config) => {
+                let state = config.state(clock.now())?;
+                let table = KeyedTable::with_hasher(1, self.hasher.clone());
+                let entry = || Entry { state, pinned: true, line: None };
+                let _first = table.with(&(), entry, |_| false, |_| ());
+                Some(table)
+            }
+            None => None,
+        };
+        let table = KeyedTable::with_hasher(self.capacity, self.hasher);
+        Ok(Keyed { table, config: self.config, overflow, clock })
+    }
+}
+
+impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
+    /// Takes `n` tokens from the bucket of `key` at `now`, or says when it could.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyedError`] separates "not now" from "never" and from "no place".
+    #[inline]
+    pub fn try_acquire_at<Q>(&self, key: &Q, n: u64, now: Instant) -> Result<(), KeyedError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.with(key, now, |entry| {
+            let (decision, next) = entry.state.take(n, now);
+            entry.state = next;
+            match decision {
+                Decision::Granted => Ok(()),
+                Decision::Denied { retry_at } => {
+                    let ahead = entry.line.as_ref().map_or(0, |line| line.weight());
+                    match entry.state.behind_line(n, ahead, now) {
+                        Decision::Denied { retry_at: behind } if ahead > 0 => {
+                            Err(KeyedError::Denied { retry_at: behind, now })
+                        }
+                        _ => Err(KeyedError::Denied { retry_at, now }),
+                    }
+                }
+                // Nothing closes the bucket of a key.
+                Decision::ExceedsBurst | Decision::Closed => {
+                    Err(KeyedError::ExceedsBurst { burst: entry.state.limits().burst() })
+                }
+            }
+        })?
+    }
+
+    /// Whole tokens that `key` has at `now`. Looking takes nothing and adds no key.
+    pub fn available_at<Q>(&self, key: &Q, now: Instant) -> u64
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.look(key, now, |state| state.available(now))
+    }
+
+    /// The first instant from `now` at which `key` will have `n` tokens. Looking takes nothing and
+    /// adds no key.
+    ///
+    /// # Errors
+    ///
+    /// If it never will.
+    pub fn ready_at<Q>(&self, key: &Q, n: u64, now: Instant) -> Result<Instant, KeyedError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.look(key, now, |state| match state.limits().burst() {
+            burst if n > burst => Err(KeyedError::ExceedsBurst { burst }),
+            _ => Ok(state.ready_at(u128::from(n), now)),
+        })
+    }
+
+    /// Gives `n` tokens back to `key`, up to its burst, and wakes whoever waits for them. A key that
+    /// has been forgotten is full already.
+    pub fn refund<Q>(&self, key: &Q, n: u64)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let line = self.table.look(key, |entry| {
+            let entry = entry?;
+            entry.state = entry.state.refund(n);
+            entry.line.clone()
+        });
+        if let Some(line) = line {
+            line.wake_first(|occupied| self.mark(key, occupied));
+        }
+    }
+
+    /// Gives `key` a limit of its own at `now`: time up to `now` is settled at the limit it had.
+    ///
+    /// The key keeps its place in the table until
+    /// [`reset_limit_at`](Keyed::reset_limit_at).
+    ///
+    /// # Errors
+    ///
+    /// If there can be no such bucket, or no place in the table.
+    pub fn set_limit_at<Q>(&self, key: &Q, config: Config, now: Instant) -> Result<(), SetLimitError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.change_limit(key, config, true, now)
+    }
+
+    /// Gives `key` the common limit again, and its place back once it is full.
+    ///
+    /// # Errors
+    ///
+    /// If the key is not known and there is no place in the table: then it had no limit of its own.
+    pub fn reset_limit_at<Q>(&self, key: &Q, now: Instant) -> Result<(), SetLimitError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.change_limit(key, self.config, false, now)
+    }
+
+    /// How many keys have a place now, those that are full again but not yet forgotten included.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no key has a place.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// How many keys can have a place.
+    pub fn capacity(&self) -> usize {
+        self.table.capacity()
+    }
+
+    /// Forgets all keys whose buckets are full again at `now`: for a moment of your choice. New keys
+    /// do the same bit by bit.
+    pub fn forget_idle_at(&self, now: Instant) {
+        self.table.forget_idle(|entry| entry.is_idle(now));
+    }
+
+    /// Runs `f` on the entry of `key`, made full if need be, or on the one that those without a
+    /// place share.
+    #[inline]
+    fn with<Q, R>(
+        &self,
+        key: &Q,
+        now: Instant,
+        mut f: impl FnMut(&mut Entry) -> R,
+    ) -> Result<R, TableFull>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let idle = |entry: &Entry| entry.is_idle(now);
+        match (self.table.with(key, || self.full(now), idle, &mut f), &self.overflow) {
+            (Err(_), Some(shared)) => shared.with(&(), || self.full(now), |_| false, f),
+            (answer, _) => answer,
+        }
+    }
+
+    fn look<Q, R>(&self, key: &Q, now: Instant, f: impl FnOnce(State) -> R) -> R
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        f(self.table.look(key, |entry| entry.map(|entry| entry.state)).unwrap_or_else(|| self.full(now).state))
+    }
+
+    fn full(&self, now: Instant) -> Entry {
+        let state = self.config.state(now).expect("checked when the limiter was built");
+        Entry { state, pinned: false, line: None }
+    }
+
+    fn change_limit<Q>(
+        &self,
+        key: &Q,
+        config: Config,
+        pinned: bool,
+        now: Instant,
+    ) -> Result<(), SetLimitError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let limits = config.limits()?;
+        let idle = |entry: &Entry| entry.is_idle(now);
+        let line = self.table.with(key, || self.full(now), idle, |entry| {
+            // A key that was not known is full, and full it stays.
+            let was_full = entry.state.is_full(now);
+            entry.state = entry.state.reconfigure(limits, now);
+            if was_full {
+                entry.state = entry.state.refund(limits.burst());
+            }
+            entry.pinned = pinned;
+            entry.line.clone()
+        })?;
+        if let Some(line) = line {
+            line.wake_all(|occupied| self.mark(key, occupied));
+        }
+        Ok(())
+    }
+
+    fn mark<Q>(&self, key: &Q, occupied: bool)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        // An entry with a line in use is never forgotten, so it is there.
+        self.table.look(key, |entry| {
+            if let Some(entry) = entry {
+                entry.state = entry.state.with_occupied(occupied);
+            }
+        });
+    }
+}
+
+/// Why a key could not be given a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SetLimitError {
+    /// There can be no such bucket.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The key is new, and every place is in use.
+    #[error("{capacity} keys are in use already")]
+    TableFull {
+        /// The configured capacity.
+        capacity: usize,
+    },
+}
+
+impl From<TableFull> for SetLimitError {
+    fn from(TableFull { capacity }: TableFull) -> Self {
+        Self::TableFull { capacity }
+    }
+}
+
+impl<K: Hash + Eq, C: Clock, S: BuildHasher> Keyed<K, C, S> {
+    /// [`try_acquire_at`](Keyed::try_acquire_at) now.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyedError`] separates "not now" from "never" and from "no place".
+    #[inline]
+    pub fn try_acquire<Q>(&self, key: &Q, n: u64) -> Result<(), KeyedError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.try_acquire_at(key, n, self.clock.now())
+    }
+
+    /// [`available_at`](Keyed::available_at) now.
+    pub fn available<Q>(&self, key: &Q) -> u64
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.available_at(key, self.clock.now())
+    }
+
+    /// [`set_limit_at`](Keyed::set_limit_at) now.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no such bucket, or no place in the table.
+    pub fn set_limit<Q>(&self, key: &Q, config: Config) -> Result<(), SetLimitError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.set_limit_at(key, config, self.clock.now())
+    }
+
+    /// [`reset_limit_at`](Keyed::reset_limit_at) now.
+    ///
+    /// # Errors
+    ///
+    /// If the key is not known and there is no place in the table.
+    pub fn reset_limit<Q>(&self, key: &Q) -> Result<(), SetLimitError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.reset_limit_at(key, self.clock.now())
+    }
+}
+
+impl<K: Hash + Eq + Clone, C: Timer, S: BuildHasher> Keyed<K, C, S> {
+    /// A handle on one key, to wait for its tokens.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_token_bucket::{Config, Keyed, Rate};
+    ///
+    /// let per_host = Keyed::<String>::new(Config::new(Rate::per_second(100)), 1_000)?;
+    /// per_host.key("example.org".to_owned()).acquire(3).wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn key(&self, key: K) -> Key<&Self, K> {
+        Key::new(self, key)
+    }
+}
+
+/// One key of a [`Keyed`] limiter, to wait for. `O` is how it holds the limiter.
+///
+/// All handles of one key stand in one line; lines of different keys do not know each other. While
+/// a handle that has waited exists, its key keeps its place in the table.
+pub struct Key<O, K> {
+    keyed: O,
+    key: K,
+    line: OnceLock<Arc<Line>>,
+}
+
+impl<O, K> Key<O, K> {
+    /// A handle on `key`. With an `Arc` of the limiter it can be sent elsewhere.
+    pub const fn new(keyed: O, key: K) -> Self {
+        Self { keyed, key, line: OnceLock::new() }
+    }
+}
+
+impl<O, K, C, S> Key<O, K>
+where
+    O: Deref<Target = Keyed<K, C, S>>,
+    K: Hash + Eq + Clone,
+    C: Timer,
+    S: BuildHasher + 'static,
+{
+    /// Takes `n` tokens of this key, waiting for them in turn if need be.
+    ///
+    /// Order and cancel safety are those of [`TokenBucket::acquire`](crate::TokenBucket::acquire).
+    ///
+    /// # Errors
+    ///
+    /// As there, and if the key finds no place in the table. A key that shares the
+    /// [overflow](KeyedBuilder::overflow) bucket cannot wait for it, and is told so by
+    /// [`KeyedError::TableFull`].
+    pub fn acquire(&self, n: u64) -> Acquire<&Self> {
+        Acquire::new(self, n)
+    }
+
+    fn state(&self) -> State {
+        let now = self.keyed.clock.now();
+        self.keyed.look(&self.key, now, |state| state)
+    }
+}
+
+impl<O, K, C, S> Gate for Key<O, K>
+where
+    O: Deref<Target = Keyed<K, C, S>>,
+    K: Hash + Eq + Clone,
+    C: Timer,
+    S: BuildHasher + 'static,
+{
+    type Timer = C;
+    type Request = u64;
+    type Pass = ();
+    type Grant<P: Deref<Target = Self>> = ();
+    type Error = KeyedError;
+
+    fn timer(&self) -> &C {
+        &self.keyed.clock
+    }
+
+    fn line(&self) -> &Line {
+        self.line.get_or_init(|| {
+            // The key was tried a moment ago, so it has a place, or there is none for it: then the
+            // handle waits in a line of its own, and every attempt says so.
+            let line = self.keyed.table.look(&self.key, |entry| {
+                entry.map(|entry| Arc::clone(entry.line.get_or_insert_with(Arc::default)))
+            });
+            line.unwrap_or_default()
+        })
+    }
+
+    fn max_waiters(&self) -> u32 {
+        self.keyed.config.max_waiters
+    }
+
+    fn weight(&self, n: u64) -> u64 {
+        n
+    }
+
+    fn attempt(&self, n: u64, turn: Turn, now: Instant) -> Attempt<(), KeyedError> {
+        let keyed = &*self.keyed;
+        let idle = |entry: &Entry| entry.is_idle(now);
+        let decision = keyed.table.with(&self.key, || keyed.full(now), idle, |entry| {
+            let (decision, next) = match turn {
+                Turn::Head => entry.state.take_in_turn(n, now),
+                Turn::Newcomer => entry.state.take(n, now),
+            };
+            entry.state = next;
+            (decision, entry.state.limits().burst())
+        });
+        match decision {
+            Ok((Decision::Granted, _)) => Attempt::Granted(()),
+            Ok((Decision::Denied { .. }, _)) => Attempt::NotNow,
+            Ok((Decision::ExceedsBurst | Decision::Closed, burst)) => {
+                Attempt::Refused(KeyedError::ExceedsBurst { burst })
+            }
+            Err(TableFull { capacity }) => Attempt::Refused(KeyedError::TableFull { capacity }),
+        }
+    }
+
+    fn outlook(&self, ahead: u128, n: u64, now: Instant) -> Outlook {
+        self.keyed.look(&self.key, now, |state| state.outlook(ahead, n, now))
+    }
+
+    fn never(&self, n: u64) -> Option<KeyedError> {
+        let burst = self.state().limits().burst();
+        (n > burst).then_some(KeyedError::ExceedsBurst { burst })
+    }
+
+    fn mark(&self, occupied: bool) {
+        self.keyed.mark(&self.key, occupied);
+    }
+
+    fn admit<P: Deref<Target = Self>>(_owner: P, (): ()) {}
+}
+
+impl Entry {
+    /// Whether nothing would be lost if it were forgotten.
+    #[inline]
+    fn is_idle(&self, now: Instant) -> bool {
+        let unused = self.line.as_ref().is_none_or(|line| Arc::strong_count(line) == 1);
+        !self.pinned && unused && !self.state.word().is_occupied() && self.state.is_full(now)
+    }
+}
+
+impl From<Missed> for KeyedError {
+    fn from(missed: Missed) -> Self {
+        match missed {
+            Missed::Deadline { ready_at } => Self::TimedOut { ready_at },
+            Missed::LineFull { max_waiters } => Self::LineFull { max_waiters },
+        }
+    }
+}
+
+impl From<TableFull> for KeyedError {
+    fn from(TableFull { capacity }: TableFull) -> Self {
+        Self::TableFull { capacity }
+    }
+}
+
+impl KeyedError {
+    /// How long to wait before a retry can succeed; `None` if it never will, or if nobody can tell.
+    pub const fn retry_after(&self) -> Option<core::time::Duration> {
+        match self {
+            Self::Denied { retry_at, now } => Some(retry_at.saturating_duration_since(*now)),
+            _ => None,
+        }
+    }
+
+    /// The same in whole seconds, rounded up and at least 1: the value of an HTTP `Retry-After`
+    /// header.
+    pub const fn retry_after_secs_ceil(&self) -> Option<u64> {
+        match self {
+            Self::Denied { retry_at, now } => {
+                TryAcquireError::Denied { retry_at: *retry_at, now: *now }.retry_after_secs_ceil()
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<K, C, S> fmt::Debug for Keyed<K, C, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyed")
+            .field("config", &self.config)
+            .field("table", &self.table)
+            .field("overflow", &self.overflow.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<O, K: fmt::Debug> fmt::Debug for Key<O, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("key", &self.key).finish_non_exhaustive()
+    }
+}
