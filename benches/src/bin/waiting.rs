@@ -119,7 +119,11 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// Runs `acquire` in a loop in every task until the time is over.
-fn tasks<L, F>(load: Load, limiter: L, acquire: impl Fn(&'static L) -> F + Copy + Send + 'static) -> Sample
+fn tasks<L, F>(
+    load: Load,
+    limiter: L,
+    acquire: impl Fn(&'static L) -> F + Copy + Send + 'static,
+) -> Sample
 where
     L: Send + Sync + 'static,
     F: Future + Unpin + Send + 'static,
@@ -299,8 +303,11 @@ fn main() {
     let time = Duration::from_secs_f64(seconds);
     let load = |waiters, rate, burst| Load { waiters, rate, burst, time, watch_order: false };
     type Limiter = (&'static str, fn(Load) -> Sample);
-    let tasks: &[Limiter] =
-        &[("steadfast", our_tasks), ("governor", governor_tasks), ("leaky-bucket, 10 ms", leaky_tasks)];
+    let tasks: &[Limiter] = &[
+        ("steadfast", our_tasks),
+        ("governor", governor_tasks),
+        ("leaky-bucket, 10 ms", leaky_tasks),
+    ];
     let threads: &[Limiter] =
         &[("steadfast", our_threads), ("mutex + condvar tickets", ticket_threads)];
     let loads: &[(Load, &[Limiter])] = &[

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use ::async_io::Timer as AsyncIoTimer;
@@ -45,7 +45,7 @@ impl Timer for AsyncIoClock {
             return;
         }
         alarm.0.set_after(at.saturating_duration_since(self.now()));
-        if let Poll::Ready(_) = Pin::new(&mut alarm.0).poll(&mut Context::from_waker(waker)) {
+        if Pin::new(&mut alarm.0).poll(&mut Context::from_waker(waker)).is_ready() {
             waker.wake_by_ref();
         }
     }

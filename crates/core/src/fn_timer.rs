@@ -17,11 +17,12 @@ use crate::time::{Clock, Instant, Timer};
 ///
 /// # Examples
 ///
-/// For embassy it is `FnTimer::new(clock, |d| embassy_time::Timer::after(d.try_into().unwrap()))`.
+/// For embassy it is `FnTimer::new(clock, |d: Duration| embassy_time::Timer::after(…))`.
 /// Here, a sleep that is over at once:
 ///
 /// ```
 /// use core::future::ready;
+/// use core::time::Duration;
 /// use steadfast_core::{Clock, FnTimer, Instant};
 ///
 /// #[derive(Clone)]
@@ -32,7 +33,7 @@ use crate::time::{Clock, Instant, Timer};
 ///     }
 /// }
 ///
-/// let timer = FnTimer::new(Fixed, |_duration| ready(()));
+/// let timer = FnTimer::new(Fixed, |_: Duration| ready(()));
 /// assert_eq!(timer.now(), Instant::from_nanos(7));
 /// ```
 #[derive(Clone)]

@@ -58,7 +58,7 @@ mod tokio;
 #[cfg(feature = "tsc")]
 mod tsc;
 
-pub use crate::time::{Clock, Instant, SystemClock, Timer, saturating_nanos};
+pub use crate::time::{Clock, Instant, SystemClock, Timer, saturating_nanos, saturating_u64};
 pub use crate::update::{Step, update};
 
 pub use crate::line::Line;

@@ -10,7 +10,7 @@
 //!  │ called │─▶│ called │─▶│ waiting │───▶   …    ───▶ │ waiting │◀── join
 //!  └────────┘  └────────┘  └────┬────┘                 └─────────┘
 //!   funded together: each        └── the alarm is set for this one, once nobody is called any
-//!   takes its own when polled        more (or for an earlier deadline): one alarm a line
+//!   takes its own when polled        more: one alarm a line, whoever waits
 //! ```
 //!
 //! Places are **called** in order, each when there is enough for it *and for all who are called
@@ -28,19 +28,24 @@
 //! Invariants:
 //! - **L1** `weight` and `len` are the sum and the number of the places that are linked; `called`
 //!   and `called_weight` those of them that are called.
-//! - **L2** `next` is the first linked place that is not called.
-//! - **L3** If nobody is called, nudged or lent, the alarm is set no later than the moment at which
-//!   `next` can be served, unless it keeps its own time; and no later than the first deadline.
+//! - **L2** `next` is the first linked place that is not called, and nobody behind it is called.
+//! - **L3** If nobody is called, nudged or lent, the bell of the turn is set no later than the moment
+//!   at which `next` can be served, unless it keeps its own time. While somebody else waits with a
+//!   deadline, the other bell is set for the first of them.
+//!
+//! The two bells are separate so that a task which is not polled delays nobody but those whose turn
+//! comes after its own: neither does a wait that has timed out keep the alarm from those ahead of
+//! it, nor does one that does not take its turn keep others from timing out.
 //! - **L4** The gate is marked occupied while `len > 0`, and by nobody else for longer than a try.
 //! - **L5** A free slot and a detached place are not linked.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::{fmt, mem};
 use core::any::Any;
 use core::task::Waker;
 use core::time::Duration;
+use core::{fmt, mem};
 
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -116,14 +121,9 @@ pub(crate) struct Queue {
     called_weight: u128,
     /// The deadlines of the places that do not keep their own time.
     deadlines: BTreeSet<(Instant, u32)>,
-    alarm: Option<Alarm>,
-    armed: Option<(Instant, Ticket)>,
-    /// Somebody sets the alarm outside the lock.
-    arming: bool,
-    /// The line changed meanwhile: they have to look again.
+    bells: [Bell; 2],
+    /// The line changed while somebody was setting an alarm: they have to look again.
     rearm: bool,
-    /// Everybody was called meanwhile: so is the place whose waker they hold.
-    recall: bool,
     /// How late a wake comes after the instant that was asked for, in nanoseconds: a moving average
     /// (it begins with Linux's timer slack), and the mean deviation from it.
     lateness: u64,
@@ -132,6 +132,22 @@ pub(crate) struct Queue {
     longest_wait: Duration,
     wake_ups: u64,
 }
+
+/// One of the line's alarms.
+struct Bell {
+    alarm: Option<Alarm>,
+    /// What it is set to, and whose waker it has: `NOBODY`'s if that place has another by now.
+    armed: Option<(Instant, Ticket)>,
+    /// Somebody sets it outside the lock.
+    arming: bool,
+    /// Everybody was nudged meanwhile: so is the place whose waker they hold.
+    recall: bool,
+}
+
+/// The bell that wakes the next when its turn comes.
+const TURN: usize = 0;
+/// The bell that wakes somebody else whose deadline comes.
+const DEADLINE: usize = 1;
 
 struct Node {
     place: Place,
@@ -157,15 +173,15 @@ pub(crate) struct Errands {
     pub(crate) call: Option<(Ticket, Waker)>,
     /// and these.
     pub(crate) more_calls: Vec<(Ticket, Waker)>,
-    /// Set the alarm.
-    pub(crate) arm: Option<Arming>,
+    /// Set these alarms, one a bell at most.
+    pub(crate) arm: [Option<Arming>; 2],
     /// Wakers to be dropped, which is foreign code too.
     pub(crate) litter: Option<Waker>,
 }
 
 impl Errands {
     pub(crate) const NONE: Self =
-        Self { call: None, more_calls: Vec::new(), arm: None, litter: None };
+        Self { call: None, more_calls: Vec::new(), arm: [None, None], litter: None };
 
     fn add_call(&mut self, call: (Ticket, Waker)) {
         match self.call {
@@ -185,8 +201,9 @@ pub(crate) fn latest_wake(at: Instant, spare: Duration) -> Instant {
     if spare >= 8 * SLACK { at.saturating_add(SLACK) } else { at }
 }
 
-/// The alarm, taken out of the line to be set.
+/// An alarm, taken out of the line to be set.
 pub(crate) struct Arming {
+    pub(crate) bell: usize,
     /// `None` before the line's first alarm.
     pub(crate) alarm: Option<Alarm>,
     pub(crate) at: Instant,
@@ -200,6 +217,13 @@ pub(crate) enum Whose {
     Mine,
     /// That of another place, to be given back.
     Lent(Waker),
+}
+
+/// The ticket of no place.
+const NOBODY: Ticket = Ticket { slot: NIL, serial: 0 };
+
+impl Bell {
+    const NEW: Self = Self { alarm: None, armed: None, arming: false, recall: false };
 }
 
 impl Line {
@@ -290,11 +314,8 @@ impl Queue {
             called: 0,
             called_weight: 0,
             deadlines: BTreeSet::new(),
-            alarm: None,
-            armed: None,
-            arming: false,
+            bells: [Bell::NEW, Bell::NEW],
             rearm: false,
-            recall: false,
             lateness: 60_000,
             deviation: 0,
             waited: 0,
@@ -338,15 +359,20 @@ impl Queue {
     /// Takes the entitlement back from a place that could not be served after all, because the
     /// gate's terms or its clock changed meanwhile.
     pub(crate) fn uncall(&mut self, ticket: Ticket) {
-        if self.node(ticket.slot).state != NodeState::Called {
+        if !self.is_called(ticket) {
             return;
         }
-        self.set_state(ticket.slot, NodeState::Nudged);
-        let mut slot = self.first;
-        while slot != NIL && self.node(slot).state == NodeState::Called {
+        // Nor is there enough for those who were called after it. They are awake, and look.
+        let mut slot = ticket.slot;
+        while slot != self.next {
+            self.set_state(slot, NodeState::Nudged);
             slot = self.node(slot).next;
         }
-        self.next = slot;
+        self.next = ticket.slot;
+    }
+
+    pub(crate) fn is_called(&self, ticket: Ticket) -> bool {
+        self.node(ticket.slot).state == NodeState::Called
     }
 
     pub(crate) fn is_detached(&self, ticket: Ticket) -> bool {
@@ -384,15 +410,13 @@ impl Queue {
     /// Notes that a waiting place was polled, and how late its wake came.
     pub(crate) fn polled(&mut self, ticket: Ticket, now: Instant) {
         self.wake_ups += 1;
-        let asked = match self.armed {
-            Some((at, whom)) if whom == ticket => {
-                if now >= at {
-                    self.armed = None;
-                }
-                Some(at)
+        let mut asked = self.node(ticket.slot).place.wakes_at;
+        for bell in &mut self.bells {
+            if let Some((at, _)) = bell.armed.filter(|(_, whom)| *whom == ticket) {
+                asked = Some(at);
+                bell.armed = bell.armed.filter(|_| now < at);
             }
-            _ => self.node(ticket.slot).place.wakes_at,
-        };
+        }
         // A wake far from what was asked for says nothing about the timer.
         let late = asked.and_then(|at| now.as_nanos().checked_sub(at.as_nanos()));
         if let Some(late) = late.filter(|late| *late < 10 * LONGEST_SPIN_NS) {
@@ -411,6 +435,11 @@ impl Queue {
     }
 
     pub(crate) fn set_waker(&mut self, ticket: Ticket, waker: Waker) -> Option<Waker> {
+        for (_, whom) in self.bells.iter_mut().filter_map(|bell| bell.armed.as_mut()) {
+            if *whom == ticket {
+                *whom = NOBODY;
+            }
+        }
         let node = self.node_mut(ticket.slot);
         if node.state == NodeState::Nudged {
             node.state = NodeState::Waiting;
@@ -460,8 +489,8 @@ impl Queue {
         if slot == NIL {
             return None;
         }
-        // Whoever holds a lent waker is setting the alarm: they look again.
-        self.rearm |= self.arming;
+        // Whoever holds a lent waker is setting an alarm: they look again.
+        self.rearm |= self.bells.iter().any(|bell| bell.arming);
         let waker = self.node_mut(slot).waker.take()?;
         self.set_state(slot, NodeState::Nudged);
         Some((self.ticket(slot), waker))
@@ -482,8 +511,10 @@ impl Queue {
         }
         self.next = self.first;
         // Whoever has no waker here is having its alarm set: the setter passes the nudge on.
-        self.rearm |= self.arming;
-        self.recall |= self.arming;
+        for bell in &mut self.bells {
+            bell.recall |= bell.arming;
+            self.rearm |= bell.arming;
+        }
         calls
     }
 
@@ -497,7 +528,7 @@ impl Queue {
         me: Option<Ticket>,
     ) -> Errands {
         let mut errands = Errands::NONE;
-        let mut target = None;
+        let mut turn = None;
         while self.next != NIL {
             let node = self.node(self.next);
             match gate.outlook(self.called_weight, node.place.weight, now) {
@@ -510,7 +541,10 @@ impl Queue {
                 Outlook::At { .. } if self.called > 0 || node.state == NodeState::Nudged => break,
                 Outlook::At { at, spare } => {
                     match node.place.wakes_at {
-                        None => target = Some((self.wake_time(at, spare), self.next)),
+                        None => {
+                            let at = self.wake_time(at, spare).min(node.place.deadline);
+                            turn = Some((at, self.next));
+                        }
                         // It looks again by itself, and soon enough.
                         Some(own) if own <= latest_wake(at, spare) => {}
                         Some(_) if me.is_some_and(|me| me.slot == self.next) => {}
@@ -524,13 +558,36 @@ impl Queue {
                 }
             }
         }
-        // The earliest deadline of a place that has not been woken and does not time itself.
-        let waits = |&&(_, slot): &&(Instant, u32)| self.node(slot).state == NodeState::Waiting;
-        if let Some(&deadline) = self.deadlines.iter().find(waits) {
-            target = Some(target.map_or(deadline, |target| target.min(deadline)));
-        }
-        errands.arm = self.arm(target, now, me);
+        let deadline = self.first_deadline(turn, now, &mut errands);
+        errands.arm = [self.arm(TURN, turn, now, me), self.arm(DEADLINE, deadline, now, me)];
         errands
+    }
+
+    /// The earliest deadline to come of a place that sleeps, does not time itself and is not woken
+    /// at its turn. Those whose deadline has come are nudged.
+    fn first_deadline(
+        &mut self,
+        turn: Option<(Instant, u32)>,
+        now: Instant,
+        errands: &mut Errands,
+    ) -> Option<(Instant, u32)> {
+        loop {
+            let sleeps = |&&(_, slot): &&(Instant, u32)| {
+                self.node(slot).state == NodeState::Waiting
+                    && turn.is_none_or(|(_, next)| next != slot)
+            };
+            let first = *self.deadlines.iter().find(sleeps)?;
+            if first.0 > now {
+                return Some(first);
+            }
+            let Some(waker) = self.node_mut(first.1).waker.take() else {
+                // Lent: whoever has it will look again.
+                self.rearm = true;
+                return None;
+            };
+            errands.add_call((self.ticket(first.1), waker));
+            self.set_state(first.1, NodeState::Nudged);
+        }
     }
 
     /// Calls the next place. `false` if its waker is lent: whoever has it will look again.
@@ -565,29 +622,32 @@ impl Queue {
         }
     }
 
-    /// Puts back the alarm that was set outside the lock, and a waker that was lent for it, and
-    /// looks again if the line changed meanwhile.
+    /// Puts back an alarm that was set outside the lock (`alarm` is `None` if setting it failed),
+    /// and a waker that was lent for it, and looks again if the line changed meanwhile.
     pub(crate) fn armed<G: Gate>(
         &mut self,
         gate: &G,
         now: Instant,
+        bell: usize,
         alarm: Option<Alarm>,
         set: Option<(Instant, Ticket)>,
-        lent: Option<(Ticket, Waker)>,
+        lent: Option<Waker>,
     ) -> Errands {
-        self.arming = false;
-        self.alarm = alarm;
-        self.armed = set;
+        let failed = alarm.is_none();
+        let recall = mem::take(&mut self.bells[bell].recall);
         let rearm = mem::take(&mut self.rearm);
-        let recall = mem::take(&mut self.recall);
+        self.bells[bell] = Bell { alarm, armed: set.filter(|_| !failed), ..Bell::NEW };
         let mut litter = None;
         let mut nudge = None;
-        if let Some((ticket, waker)) = lent {
+        if let Some((waker, (at, ticket))) = lent.zip(set) {
             let node = self.node_mut(ticket.slot);
             let waits = node.serial == ticket.serial && node.state == NodeState::Waiting;
             if !waits || node.waker.is_some() {
                 litter = Some(waker);
-            } else if recall {
+                // The alarm has a waker that may not be the place's any more.
+                self.bells[bell].armed = (!failed).then_some((at, NOBODY));
+            } else if recall || failed {
+                // The timer may work where that place is polled.
                 self.set_state(ticket.slot, NodeState::Nudged);
                 nudge = Some((ticket, waker));
             } else {
@@ -614,36 +674,40 @@ impl Queue {
 
     fn arm(
         &mut self,
+        bell: usize,
         target: Option<(Instant, u32)>,
         now: Instant,
         me: Option<Ticket>,
     ) -> Option<Arming> {
-        let Some((at, slot)) = target.filter(|(at, _)| *at != Instant::MAX) else {
-            // Nobody to wake. An alarm that is still to come is switched off.
-            let pending = self.armed.is_some_and(|(at, _)| at > now);
-            return if pending && !self.arming { self.begin(Instant::MAX, None) } else { None };
-        };
-        let ticket = self.ticket(slot);
-        let mine = me == Some(ticket);
-        if self.arming {
+        let &Bell { armed, arming, .. } = &self.bells[bell];
+        if arming {
             self.rearm = true;
             return None;
         }
-        if mine {
-            return self.begin(at, Some((ticket, Whose::Mine)));
+        let Some((at, slot)) = target.filter(|(at, _)| *at != Instant::MAX) else {
+            // Nobody to wake. An alarm that is still to come is switched off.
+            let pending = armed.is_some_and(|(at, _)| at > now);
+            return pending.then(|| self.begin(bell, Instant::MAX, None));
+        };
+        let ticket = self.ticket(slot);
+        if me == Some(ticket) {
+            return Some(self.begin(bell, at, Some((ticket, Whose::Mine))));
         }
-        if self.armed == Some((at, ticket)) {
+        if armed == Some((at, ticket)) {
             return None;
         }
-        let lent = self.node_mut(slot).waker.take()?;
-        self.begin(at, Some((ticket, Whose::Lent(lent))))
+        let Some(lent) = self.node_mut(slot).waker.take() else {
+            // Lent for the other bell: whoever has it will look again.
+            self.rearm |= self.bells[1 - bell].arming;
+            return None;
+        };
+        Some(self.begin(bell, at, Some((ticket, Whose::Lent(lent)))))
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "every caller returns it as an option")]
-    fn begin(&mut self, at: Instant, whom: Option<(Ticket, Whose)>) -> Option<Arming> {
-        self.arming = true;
-        self.armed = None;
-        Some(Arming { alarm: self.alarm.take(), at, whom })
+    fn begin(&mut self, bell: usize, at: Instant, whom: Option<(Ticket, Whose)>) -> Arming {
+        let alarm = self.bells[bell].alarm.take();
+        self.bells[bell] = Bell { arming: true, ..Bell::NEW };
+        Arming { bell, alarm, at, whom }
     }
 
     fn ticket(&self, slot: u32) -> Ticket {

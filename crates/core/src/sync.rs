@@ -10,12 +10,12 @@
 //! Everything else in the workspace says `steadfast_core::sync::…` and never asks which of them it
 //! got. The lock is used through [`Mutex::with`] alone, so that no guard can outlive its statement.
 
+#[cfg(not(any(feature = "portable-atomic", loom)))]
+pub use core::sync::atomic;
 #[cfg(loom)]
 pub use loom::sync::atomic;
 #[cfg(all(feature = "portable-atomic", not(loom)))]
 pub use portable_atomic as atomic;
-#[cfg(not(any(feature = "portable-atomic", loom)))]
-pub use core::sync::atomic;
 
 #[cfg(feature = "wait")]
 pub use self::lock::Mutex;

@@ -99,8 +99,8 @@ fn serve() {
         };
         if due.is_empty() {
             match next {
-                // RACE: an alarm set since the lock was released has unparked this thread already,
-                // so that the next line returns at once.
+                // An alarm set since the lock was released has unparked this thread already, and an
+                // unpark is kept for the next park: it returns at once.
                 Some(next) => {
                     thread::park_timeout(next.saturating_duration_since(SystemClock.now()));
                 }

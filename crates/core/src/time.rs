@@ -57,12 +57,14 @@ impl Instant {
     /// `self + duration`, or `None` if that is out of range.
     #[inline]
     pub const fn checked_add(self, duration: Duration) -> Option<Self> {
-        let nanos = duration.as_nanos();
-        if nanos > u64::MAX as u128 {
+        let secs = duration.as_secs();
+        let Some(nanos) = secs.checked_mul(1_000_000_000) else {
             return None;
-        }
-        // OK: just compared with the target's maximum.
-        match self.0.checked_add(nanos as u64) {
+        };
+        let Some(nanos) = nanos.checked_add(duration.subsec_nanos() as u64) else {
+            return None;
+        };
+        match self.0.checked_add(nanos) {
             Some(sum) => Some(Self(sum)),
             None => None,
         }
@@ -84,9 +86,14 @@ impl fmt::Debug for Instant {
 /// The nanoseconds of `duration`, or `u64::MAX` (584 years) if there are more.
 #[inline]
 pub const fn saturating_nanos(duration: Duration) -> u64 {
-    let nanos = duration.as_nanos();
-    // OK: the other branch has just been compared with the target's maximum.
-    if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
+}
+
+/// `value`, or `u64::MAX` if it is above that: for arithmetic that needs 128 bits on the way.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "compared with the target's maximum")]
+pub const fn saturating_u64(value: u128) -> u64 {
+    if value > u64::MAX as u128 { u64::MAX } else { value as u64 }
 }
 
 /// A source of [`Instant`]s.

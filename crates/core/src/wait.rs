@@ -243,7 +243,9 @@ impl<O: Deref<Target: Gate + Sized>> Wait<O> {
             let round = match self.ticket {
                 None => match knock(gate, self.request, now) {
                     Some(round) => round,
-                    None => enter(gate, self.request, &mut self.limit, &mut self.ticket, now, poller),
+                    None => {
+                        enter(gate, self.request, &mut self.limit, &mut self.ticket, now, poller)
+                    }
                 },
                 Some(ticket) => {
                     advance(gate, self.request, self.limit, ticket, now, poller, &mut visit)
@@ -278,11 +280,7 @@ impl<O: Deref<Target: Gate + Sized>> Wait<O> {
 
 /// Step 1: without a waker, a lock or a place. `None` means: not now.
 #[inline]
-fn knock<G: Gate>(
-    gate: &G,
-    request: G::Request,
-    now: Instant,
-) -> Option<Round<G::Pass, G::Error>> {
+fn knock<G: Gate>(gate: &G, request: G::Request, now: Instant) -> Option<Round<G::Pass, G::Error>> {
     match gate.attempt(request, Turn::Newcomer, now) {
         Attempt::Granted(pass) => Some(Round::Over(Ok(pass))),
         Attempt::Refused(error) => Some(Round::Over(Err(error))),
@@ -403,9 +401,10 @@ fn advance<G: Gate>(
             Attempt::NotNow => None,
         };
         if let Some(round) = over {
+            let was_called = queue.is_called(ticket);
             let litter = queue.leave(ticket, |occupied| gate.mark(occupied));
             // Of those called together, the last one settles for all.
-            let last = !queue.anybody_called() || !entitled;
+            let last = !queue.anybody_called() || !was_called;
             let errands = if last { queue.settle(gate, now, None) } else { Errands::NONE };
             return (round, Errands { litter, ..errands });
         }
@@ -441,11 +440,17 @@ fn advance<G: Gate>(
 }
 
 /// Runs what a change of the line left to do, with no lock held.
+///
+/// # Panics
+///
+/// If the timer panics as it is set for the caller itself: then nothing would wake it.
 fn run<G: Gate>(gate: &G, mut errands: Errands, mine: Option<&Waker>) {
+    let mut arms = [None, None];
     let mut look_again = false;
+    let mut deaf = false;
     loop {
         let Errands { call, more_calls, arm, litter } = errands;
-        drop(litter);
+        let _reported = completes(|| drop(litter));
         for (ticket, waker) in call.into_iter().chain(more_calls) {
             if !completes(|| waker.wake()) {
                 // RACE: its owner may be polling meanwhile; `detach` looks under the lock whether
@@ -454,23 +459,30 @@ fn run<G: Gate>(gate: &G, mut errands: Errands, mine: Option<&Waker>) {
                 look_again = true;
             }
         }
-        errands = match arm {
-            Some(arming) => set_alarm(gate, arming, mine),
+        for (pending, new) in arms.iter_mut().zip(arm) {
+            // OK: a bell that is pending here is not given out again before it is put back.
+            *pending = new.or_else(|| pending.take());
+        }
+        errands = match arms.iter_mut().find_map(Option::take) {
+            Some(arming) => {
+                let for_me = matches!(arming.whom, Some((_, Whose::Mine)));
+                let (done, errands) = set_alarm(gate, arming, mine);
+                deaf |= for_me && !done;
+                errands
+            }
             None if mem::take(&mut look_again) => {
                 let now = gate.timer().now();
                 gate.line().with(|queue| queue.settle(gate, now, None))
             }
-            None => return,
+            None => break,
         };
     }
+    assert!(!deaf, "the timer panicked (reported before this) as it was set for this wait");
 }
 
-fn set_alarm<G: Gate>(
-    gate: &G,
-    arming: Arming,
-    mine: Option<&Waker>,
-) -> Errands {
-    let Arming { alarm, at, whom } = arming;
+/// Sets an alarm and puts it back. Says whether the timer returned.
+fn set_alarm<G: Gate>(gate: &G, arming: Arming, mine: Option<&Waker>) -> (bool, Errands) {
+    let Arming { bell, alarm, at, whom } = arming;
     let timer = gate.timer();
     let mut alarm = alarm.and_then(|alarm| alarm.downcast::<AlarmOf<G>>().ok());
     let (ticket, lent) = match whom {
@@ -479,14 +491,22 @@ fn set_alarm<G: Gate>(
         None => (None, None),
     };
     let waker = lent.as_ref().or(mine).unwrap_or(Waker::noop());
-    let done = completes(|| {
-        timer.set(alarm.get_or_insert_with(|| Box::new(timer.alarm())), at, waker);
+    // An alarm may outlive what it depends on (a runtime): after a panic once more with a new one.
+    let tries = 1 + u8::from(alarm.is_some());
+    let done = (0..tries).any(|_| {
+        let done = completes(|| {
+            timer.set(alarm.get_or_insert_with(|| Box::new(timer.alarm())), at, waker);
+        });
+        if !done {
+            let broken = alarm.take();
+            let _reported = completes(|| drop(broken));
+        }
+        done
     });
     let now = timer.now();
-    let set = ticket.filter(|_| done).map(|ticket| (at, ticket));
-    // A timer that panics is given a new alarm next time; this one may be in any state.
-    let alarm = alarm.filter(|_| done).map(|alarm| alarm as Alarm);
-    gate.line().with(|queue| queue.armed(gate, now, alarm, set, ticket.zip(lent)))
+    let alarm = alarm.map(|alarm| alarm as Alarm);
+    let set = ticket.map(|ticket| (at, ticket));
+    (done, gate.line().with(|queue| queue.armed(gate, now, bell, alarm, set, lent)))
 }
 
 impl Limit {
@@ -552,7 +572,9 @@ impl<O: Deref<Target: Gate + Sized>> Wait<O> {
 
 impl<O: Deref<Target: Gate + Sized>> Drop for Wait<O> {
     fn drop(&mut self) {
-        let (Some(owner), Some(ticket)) = (&self.owner, self.ticket) else { return };
+        let (Some(owner), Some(ticket)) = (&self.owner, self.ticket) else {
+            return;
+        };
         let gate: &O::Target = owner;
         let now = gate.timer().now();
         // RACE: it may have been called a moment ago; whoever is next now is settled with, so the

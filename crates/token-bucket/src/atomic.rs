@@ -29,9 +29,7 @@ use core::hint::spin_loop;
 use core::sync::atomic::Ordering;
 
 use steadfast_core::sync::atomic::{AtomicBool, AtomicU64, fence};
-use steadfast_core::{
-    Clock, Instant, Line, Step, SystemClock, const_unless_loom, update,
-};
+use steadfast_core::{Clock, Instant, Line, Step, SystemClock, const_unless_loom, update};
 
 use crate::config::{Config, ConfigError, Rate};
 use crate::error::TryAcquireError;
@@ -212,9 +210,8 @@ impl<C> TokenBucket<C> {
     #[cfg(feature = "wait")]
     #[inline]
     pub(crate) fn take_for_wait(&self, n: u64, in_turn: bool, now: Instant) -> Decision {
-        let decision = self.decide(|state| {
-            if in_turn { state.take_in_turn(n, now) } else { state.take(n, now) }
-        });
+        let decision = self
+            .decide(|state| if in_turn { state.take_in_turn(n, now) } else { state.take(n, now) });
         let decision = decision.unwrap_or(Decision::Denied { retry_at: now });
         if decision == Decision::Granted {
             self.count(n, false);
@@ -318,9 +315,7 @@ impl<C> TokenBucket<C> {
     /// What the bucket has done so far.
     pub fn stats(&self) -> Stats {
         // ORDERING: Relaxed; counters publish nothing and may disagree by what is under way.
-        let read = |counter: &AtomicU64| {
-            self.counters.on.then(|| counter.load(Ordering::Relaxed))
-        };
+        let read = |counter: &AtomicU64| self.counters.on.then(|| counter.load(Ordering::Relaxed));
         Stats {
             granted: read(&self.counters.granted),
             refused: read(&self.counters.refused),

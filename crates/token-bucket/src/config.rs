@@ -3,6 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use steadfast_core::saturating_u64;
+
 use crate::state::{Limits, MIN_SPAN_NS, State, TOP};
 
 /// Tokens per period, as two exact numbers: 0.33 a second is 33 per 100 seconds.
@@ -72,12 +74,11 @@ impl PartialEq for Rate {
 
 impl Eq for Rate {}
 
-/// `x * y` as (high, low) words of 64 bits, exact for any `y`.
-const fn cross(x: u64, y: u128) -> (u128, u64) {
-    let low = (x as u128) * (y & u64::MAX as u128);
-    let high = (x as u128) * (y >> 64) + (low >> 64);
-    // OK: the truncation keeps the low word on purpose.
-    (high, low as u64)
+/// `x * y` as (high, low) words, exact for any `y`.
+const fn cross(x: u64, y: u128) -> (u128, u128) {
+    let mask = u64::MAX as u128;
+    let low = (x as u128) * (y & mask);
+    ((x as u128) * (y >> 64) + (low >> 64), low & mask)
 }
 
 impl fmt::Debug for Rate {
@@ -167,8 +168,7 @@ impl Config {
         if period > u64::MAX as u128 {
             return Err(ConfigError::PeriodTooLong { period: self.rate.period });
         }
-        // OK: just compared with the target's maximum.
-        let period = period as u64;
+        let period = saturating_u64(period);
         let divisor = gcd(self.rate.tokens, period);
         let (per_ns, per_token) = (self.rate.tokens / divisor, period / divisor);
         let max_burst = match per_ns.checked_mul(MIN_SPAN_NS) {

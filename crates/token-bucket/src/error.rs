@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use steadfast_core::Instant;
 #[cfg(feature = "wait")]
 use steadfast_core::wait::Missed;
+use steadfast_core::{Instant, saturating_u64};
 
 /// Why [`try_acquire`](crate::TokenBucket::try_acquire) did not grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -35,7 +35,7 @@ impl TryAcquireError {
     ///
     /// ```
     /// use core::time::Duration;
-    /// use steadfast_core::Instant;
+    /// use steadfast_core::{Instant, saturating_u64};
     /// use steadfast_token_bucket::{Config, Rate, TokenBucket};
     ///
     /// static LIMIT: TokenBucket = Config::new(Rate::per_second(4)).burst(1).build_static();
@@ -59,8 +59,7 @@ impl TryAcquireError {
         match self.retry_after() {
             Some(wait) => {
                 let secs = wait.as_nanos().div_ceil(1_000_000_000);
-                // OK: 584 years have 35 bits of seconds.
-                Some(if secs == 0 { 1 } else { secs as u64 })
+                Some(if secs == 0 { 1 } else { saturating_u64(secs) })
             }
             None => None,
         }

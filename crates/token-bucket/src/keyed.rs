@@ -256,7 +256,12 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
     /// # Errors
     ///
     /// If there can be no such bucket, or no place in the table.
-    pub fn set_limit_at<Q>(&self, key: &Q, config: Config, now: Instant) -> Result<(), SetLimitError>
+    pub fn set_limit_at<Q>(
+        &self,
+        key: &Q,
+        config: Config,
+        now: Instant,
+    ) -> Result<(), SetLimitError>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
@@ -323,7 +328,10 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        f(self.table.look(key, |entry| entry.map(|entry| entry.state)).unwrap_or_else(|| self.full(now).state))
+        f(self
+            .table
+            .look(key, |entry| entry.map(|entry| entry.state))
+            .unwrap_or_else(|| self.full(now).state))
     }
 
     fn full(&self, now: Instant) -> Entry {
@@ -344,16 +352,21 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
     {
         let limits = config.limits()?;
         let idle = |entry: &Entry| entry.is_idle(now);
-        let line = self.table.with(key, || self.full(now), idle, |entry| {
-            // A key that was not known is full, and full it stays.
-            let was_full = entry.state.is_full(now);
-            entry.state = entry.state.reconfigure(limits, now);
-            if was_full {
-                entry.state = entry.state.refund(limits.burst());
-            }
-            entry.pinned = pinned;
-            entry.line.clone()
-        })?;
+        let line = self.table.with(
+            key,
+            || self.full(now),
+            idle,
+            |entry| {
+                // A key that was not known is full, and full it stays.
+                let was_full = entry.state.is_full(now);
+                entry.state = entry.state.reconfigure(limits, now);
+                if was_full {
+                    entry.state = entry.state.refund(limits.burst());
+                }
+                entry.pinned = pinned;
+                entry.line.clone()
+            },
+        )?;
         if let Some(line) = line {
             line.wake_all(|occupied| self.mark(key, occupied));
         }
@@ -468,14 +481,14 @@ impl<K: Hash + Eq + Clone, C: Timer, S: BuildHasher> Keyed<K, C, S> {
 /// a handle that has waited exists, its key keeps its place in the table.
 pub struct Key<O, K> {
     keyed: O,
-    key: K,
+    name: K,
     line: OnceLock<Arc<Line>>,
 }
 
 impl<O, K> Key<O, K> {
     /// A handle on `key`. With an `Arc` of the limiter it can be sent elsewhere.
     pub const fn new(keyed: O, key: K) -> Self {
-        Self { keyed, key, line: OnceLock::new() }
+        Self { keyed, name: key, line: OnceLock::new() }
     }
 }
 
@@ -501,7 +514,7 @@ where
 
     fn state(&self) -> State {
         let now = self.keyed.clock.now();
-        self.keyed.look(&self.key, now, |state| state)
+        self.keyed.look(&self.name, now, |state| state)
     }
 }
 
@@ -526,7 +539,7 @@ where
         self.line.get_or_init(|| {
             // The key was tried a moment ago, so it has a place, or there is none for it: then the
             // handle waits in a line of its own, and every attempt says so.
-            let line = self.keyed.table.look(&self.key, |entry| {
+            let line = self.keyed.table.look(&self.name, |entry| {
                 entry.map(|entry| Arc::clone(entry.line.get_or_insert_with(Arc::default)))
             });
             line.unwrap_or_default()
@@ -544,14 +557,19 @@ where
     fn attempt(&self, n: u64, turn: Turn, now: Instant) -> Attempt<(), KeyedError> {
         let keyed = &*self.keyed;
         let idle = |entry: &Entry| entry.is_idle(now);
-        let decision = keyed.table.with(&self.key, || keyed.full(now), idle, |entry| {
-            let (decision, next) = match turn {
-                Turn::Head => entry.state.take_in_turn(n, now),
-                Turn::Newcomer => entry.state.take(n, now),
-            };
-            entry.state = next;
-            (decision, entry.state.limits().burst())
-        });
+        let decision = keyed.table.with(
+            &self.name,
+            || keyed.full(now),
+            idle,
+            |entry| {
+                let (decision, next) = match turn {
+                    Turn::Head => entry.state.take_in_turn(n, now),
+                    Turn::Newcomer => entry.state.take(n, now),
+                };
+                entry.state = next;
+                (decision, entry.state.limits().burst())
+            },
+        );
         match decision {
             Ok((Decision::Granted, _)) => Attempt::Granted(()),
             Ok((Decision::Denied { .. }, _)) => Attempt::NotNow,
@@ -563,7 +581,7 @@ where
     }
 
     fn outlook(&self, ahead: u128, n: u64, now: Instant) -> Outlook {
-        self.keyed.look(&self.key, now, |state| state.outlook(ahead, n, now))
+        self.keyed.look(&self.name, now, |state| state.outlook(ahead, n, now))
     }
 
     fn never(&self, n: u64) -> Option<KeyedError> {
@@ -572,7 +590,7 @@ where
     }
 
     fn mark(&self, occupied: bool) {
-        self.keyed.mark(&self.key, occupied);
+        self.keyed.mark(&self.name, occupied);
     }
 
     fn admit<P: Deref<Target = Self>>(_owner: P, (): ()) {}
@@ -635,6 +653,6 @@ impl<K, C, S> fmt::Debug for Keyed<K, C, S> {
 
 impl<O, K: fmt::Debug> fmt::Debug for Key<O, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Key").field("key", &self.name).finish_non_exhaustive()
     }
 }

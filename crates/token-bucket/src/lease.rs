@@ -19,8 +19,8 @@ use crate::error::TryAcquireError;
 /// # Burstiness
 ///
 /// The bucket's promise holds for the moment at which a batch is *taken*; the tokens are *used*
-/// later, and unused ones come back later. With *k* leases of batches *b₁ … b_k*, the tokens used in
-/// any span of time are at most `burst + rate × span + 2 × (b₁ + … + b_k)`: each lease can bring
+/// later, and unused ones come back later. With *k* leases of batches *b₁ … bₖ*, the tokens used in
+/// any span of time are at most `burst + rate × span + 2 × (b₁ + … + bₖ)`: each lease can bring
 /// one batch into the span, and one that returned into the bucket. Choose the batch accordingly:
 /// the burst divided by the number of leases, or less.
 ///

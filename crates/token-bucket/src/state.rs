@@ -79,7 +79,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use steadfast_core::Instant;
+use steadfast_core::{Instant, saturating_u64};
 
 /// The bits of a level.
 pub(crate) const LEVEL_BITS: u32 = 56;
@@ -233,7 +233,7 @@ impl Decision {
 /// # Examples
 ///
 /// ```
-/// use steadfast_core::Instant;
+/// use steadfast_core::{Instant, saturating_u64};
 /// use steadfast_token_bucket::{Config, Rate};
 /// use steadfast_token_bucket::state::Decision;
 ///
@@ -263,7 +263,7 @@ struct View {
     /// Units accrued; at least the level.
     accrued: u64,
     /// Units that must accrue first, after a step back of the clock.
-    debt: u64,
+    debt: u128,
 }
 
 impl State {
@@ -305,8 +305,12 @@ impl State {
         if cost == 0 {
             return (Decision::Granted, self);
         }
-        // OK: the debt is at most a minute's units, below TOP; see `behind`.
-        let retry_at = after(now, state.limits.delay(debt + (spent - accrued)));
+        let retry_at = if debt == 0 {
+            after(now, state.limits.delay(spent - accrued))
+        } else {
+            let missing = debt + (spent - accrued) as u128;
+            after(now, saturating_u64(missing.div_ceil(state.limits.per_ns as u128)))
+        };
         (Decision::Denied { retry_at }, self)
     }
 
@@ -344,9 +348,7 @@ impl State {
         let old = if debt > 0 { 0 } else { accrued - state.floor(accrued) };
         // OK: both factors are below 2^56.
         let new = (old as u128) * (limits.per_token as u128) / (self.limits.per_token as u128);
-        let full = limits.capacity;
-        // OK: the other branch is not above the capacity.
-        let available = if new > full as u128 { full } else { new as u64 };
+        let available = least(saturating_u64(new), limits.capacity);
         self.framed(limits, available, now)
     }
 
@@ -380,27 +382,29 @@ impl State {
         let View { state, accrued, debt } = self.view(now);
         let there = (accrued - state.floor(accrued)) as u128;
         let needed = match n.checked_mul(state.limits.per_token as u128) {
-            Some(units) => units.saturating_add(debt as u128).saturating_sub(there),
+            Some(units) => units.saturating_add(debt).saturating_sub(there),
             None => return Instant::MAX,
         };
         let delay = needed.div_ceil(state.limits.per_ns as u128);
-        // OK: the other branch is not above the target's maximum.
-        if delay > u64::MAX as u128 { Instant::MAX } else { after(now, delay as u64) }
+        after(now, saturating_u64(delay))
     }
 
     /// From when `n` tokens are there, how long they may be left without anything overflowing.
     pub const fn spare(self, n: u64) -> Duration {
         match self.limits.cost(n) {
-            Some(cost) => {
-                Duration::from_nanos((self.limits.capacity - cost) / self.limits.per_ns)
-            }
+            Some(cost) => Duration::from_nanos((self.limits.capacity - cost) / self.limits.per_ns),
             None => Duration::ZERO,
         }
     }
 
     /// What a wait for `n` tokens behind others of `ahead` in sum has to expect.
     #[cfg(feature = "wait")]
-    pub(crate) fn outlook(self, ahead: u128, n: u64, now: Instant) -> steadfast_core::wait::Outlook {
+    pub(crate) fn outlook(
+        self,
+        ahead: u128,
+        n: u64,
+        now: Instant,
+    ) -> steadfast_core::wait::Outlook {
         use steadfast_core::wait::Outlook;
         if self.word.is_closed() || n > self.limits.burst() {
             return Outlook::Never;
@@ -485,9 +489,7 @@ impl State {
             // OK: both factors have at most 64 bits, and one of them 37.
             let beyond = (now.as_nanos() - self.horizon) as u128 * per_ns;
             let available = beyond + (TOP - level) as u128;
-            // OK: the other branch is below the capacity.
-            let available =
-                if available > capacity as u128 { capacity } else { available as u64 };
+            let available = least(saturating_u64(available), capacity);
             return self.framed(self.limits, available, now).view_inside_frame(now);
         }
         // Units by which time is short of the level. OK: as above.
@@ -495,10 +497,7 @@ impl State {
         if short.div_ceil(per_ns) > MAX_STEP_BACK.as_nanos() {
             return self.framed(self.limits, 0, now).view_inside_frame(now);
         }
-        // OK: at most 60 s * 2^37 units/ns < 2^73, but never above TOP + capacity by I1, I2 and the
-        // line above: `short` <= level + what lies before the frame. Saturate all the same.
-        let debt = if short > TOP as u128 { TOP } else { short as u64 };
-        View { state: self, accrued: level, debt }
+        View { state: self, accrued: level, debt: short }
     }
 
     const fn view_inside_frame(self, now: Instant) -> View {
@@ -527,6 +526,10 @@ impl State {
         debug_assert!(self.limits.capacity % self.limits.per_token == 0, "I3");
         debug_assert!(self.limits.capacity < TOP, "I2");
     }
+}
+
+const fn least(a: u64, b: u64) -> u64 {
+    if a < b { a } else { b }
 }
 
 /// `now` plus `delay` nanoseconds, at most the end of time.

@@ -1,0 +1,146 @@
+//! The client: threads and tasks, each with a connection of its own, that share one bucket.
+//!
+//! The bucket is built from what the server publishes, by the recipe of [`margin`](crate::margin).
+//! Nothing else keeps the workers within the quota.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+use std::{fmt, io, thread};
+
+use steadfast::token_bucket::{Acquire, AcquireError, ConfigError, TokenBucket};
+use steadfast::{Clock, Instant, SystemClock};
+use tokio::runtime::Runtime;
+
+use crate::link::ThreadLink;
+use crate::margin::Margin;
+use crate::protocol::{Quota, Reply, Request};
+use crate::worker::Worker;
+
+/// The name of the account that all connections are counted on.
+pub(crate) const NAME: Request<'static> = Request::Hello("feed");
+
+/// Workers that block.
+pub(crate) const THREADS: u64 = 4;
+/// Workers that are tasks.
+pub(crate) const TASKS: u64 = 16;
+
+/// What all workers share.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) server: SocketAddr,
+    pub(crate) quota: Quota,
+    pub(crate) margin: Margin,
+    pub(crate) bucket: TokenBucket,
+    pub(crate) started: Instant,
+    ends: Instant,
+}
+
+/// Which kind of worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Thread,
+    Task,
+}
+
+/// What became of a worker.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) kind: Kind,
+    /// How long each grant took.
+    pub(crate) waits: Vec<Duration>,
+    /// How many quotes it got.
+    pub(crate) quoted: u64,
+    pub(crate) result: Result<(), FeedError>,
+}
+
+/// Why there is no feed.
+#[derive(Debug)]
+pub(crate) enum FeedError {
+    Cut,
+    Io(io::Error),
+    Refused(String),
+    Unexpected(String),
+    /// The quota leaves no room for so many workers.
+    NoRoom(Quota),
+    Config(ConfigError),
+    Acquire(AcquireError),
+}
+
+impl Client {
+    /// Asks a server for its quota and gets ready to keep it for `length`, beginning now; or, to
+    /// show that the server notices, to keep one ten times as large.
+    pub(crate) fn new(
+        server: SocketAddr,
+        length: Duration,
+        cheats: bool,
+    ) -> Result<Self, FeedError> {
+        let quota = match ThreadLink::connect(server)?.ask(NAME)? {
+            Reply::Quota(quota) => quota,
+            other => return Err(FeedError::Unexpected(other.to_string())),
+        };
+        let believed = Quota { limit: quota.limit * if cheats { 10 } else { 1 }, ..quota };
+        let margin = Margin::new(believed, THREADS + TASKS).ok_or(FeedError::NoRoom(quota))?;
+        let bucket = margin.config().build().map_err(FeedError::Config)?;
+        let started = SystemClock.now();
+        let ends = started.saturating_add(length);
+        Ok(Self { server, quota, margin, bucket, started, ends })
+    }
+
+    /// Starts all workers. Each sends what became of it when it is done.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        runtime: &Runtime,
+        outcomes: &Sender<Outcome>,
+    ) -> Result<(), FeedError> {
+        for number in 0..THREADS {
+            let (worker, done) = (Worker::new(Arc::clone(self), number), outcomes.clone());
+            thread::Builder::new().name(format!("worker {number}")).spawn(move || {
+                // Nobody listens any more only if the run was given up.
+                let _nobody = done.send(worker.run_as_thread());
+            })?;
+        }
+        for number in THREADS..THREADS + TASKS {
+            let (worker, done) = (Worker::new(Arc::clone(self), number), outcomes.clone());
+            runtime.spawn(async move {
+                let _nobody = done.send(worker.run_as_task().await);
+            });
+        }
+        Ok(())
+    }
+
+    /// Leave for one more request. It fails at once if the end comes before its turn, so that
+    /// nobody overstays.
+    pub(crate) fn leave(&self) -> Acquire<&TokenBucket> {
+        self.bucket.acquire(1).deadline(self.ends)
+    }
+
+    /// How long it has been at work.
+    pub(crate) fn elapsed(&self) -> Duration {
+        SystemClock.now().saturating_duration_since(self.started)
+    }
+}
+
+impl From<io::Error> for FeedError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl fmt::Display for FeedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cut => f.write_str("the server cut this client off: its quota was exceeded"),
+            Self::Io(error) => error.fmt(f),
+            Self::Refused(reason) => write!(f, "the server refused: {reason}"),
+            Self::Unexpected(line) => write!(f, "the server said {:?}", line.trim_end()),
+            Self::NoRoom(Quota { limit, window }) => {
+                let workers = THREADS + TASKS;
+                write!(f, "{limit} requests in {window:?} are too few for {workers} workers")
+            }
+            Self::Config(error) => error.fmt(f),
+            Self::Acquire(error) => error.fmt(f),
+        }
+    }
+}

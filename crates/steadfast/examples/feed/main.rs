@@ -1,0 +1,144 @@
+//! A feed of quotes within somebody else's quota: the job that all primitives do together.
+//!
+//! ```text
+//! cargo run --release --example feed [-- [--seconds N] [--cheat]]
+//! ```
+//!
+//! A server on the loopback interface publishes a quota, checks it with a sliding-window log that
+//! has nothing in common with a token bucket, and cuts off a client that exceeds it. The client's
+//! threads and tasks share one bucket and have to get along with that. The run ends with a table,
+//! and with exit code 1 if anything was not as promised; `--cheat` shows that the server notices.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `margin` | **which bucket keeps a quota that somebody else measures** |
+//! | `client`, `worker` | sharing that bucket between threads and tasks |
+//! | `protocol`, `link` | the lines on the wire, and one question and answer |
+//! | `server`, `log` | the judge |
+//! | `report` | the live line and the table |
+
+mod client;
+mod link;
+mod log;
+mod margin;
+mod protocol;
+mod report;
+mod server;
+mod worker;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use crate::client::{Client, FeedError, TASKS, THREADS};
+use crate::margin::Margin;
+use crate::protocol::Quota;
+use crate::report::{Progress, Report, thousands};
+use crate::server::Server;
+
+/// What the server publishes.
+const QUOTA: Quota = Quota { limit: 1_000, window: Duration::from_secs(1) };
+
+const USAGE: &str = "usage: feed [--seconds N] [--cheat]   (N from 1 to 86400, default 5)";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Options {
+    length: Duration,
+    cheats: bool,
+}
+
+fn main() -> ExitCode {
+    let Some(options) = Options::parse(std::env::args().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    match run(options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("feed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether everything was as promised.
+fn run(options: Options) -> Result<bool, FeedError> {
+    let server = Server::start(QUOTA)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let client = Arc::new(Client::new(server.address(), options.length, options.cheats)?);
+    introduce(&client)?;
+
+    let (sender, outcomes) = mpsc::channel();
+    client.start(&runtime, &sender)?;
+    drop(sender);
+
+    let progress = Progress::new();
+    let mut finished = Vec::new();
+    let mut shown = 0;
+    loop {
+        let interval = progress.interval().as_nanos();
+        let elapsed = client.elapsed();
+        if elapsed.as_nanos() / interval > shown {
+            shown = elapsed.as_nanos() / interval;
+            progress.show(elapsed, server.seen())?;
+        }
+        match outcomes.recv_timeout(progress.interval() / 10) {
+            Ok(outcome) => finished.push(outcome),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    let elapsed = client.elapsed();
+    progress.end()?;
+
+    let missing = THREADS + TASKS - finished.len() as u64;
+    let report = Report::new(&client, elapsed, server.seen(), finished);
+    let mut complaints = report.complaints();
+    if missing > 0 {
+        complaints.push(format!("{missing} of the workers panicked"));
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "\n{report}")?;
+    for complaint in &complaints {
+        writeln!(out, "FAILED: {complaint}")?;
+    }
+    if complaints.is_empty() {
+        writeln!(out, "all as promised")?;
+    }
+    Ok(complaints.is_empty())
+}
+
+fn introduce(client: &Client) -> io::Result<()> {
+    let (quota, margin) = (client.quota, client.margin);
+    let (limit, rate) = (thousands(quota.limit), thousands(margin.rate));
+    let mut out = io::stdout().lock();
+    writeln!(out, "quota     {limit} requests in any {:?}, says {}", quota.window, client.server)?;
+    writeln!(out, "workers   {THREADS} threads and {TASKS} tasks")?;
+    writeln!(out, "bucket    {rate} per {:?}, burst {}", quota.window, margin.burst)?;
+    let most = thousands(margin.burst + margin.rate + margin.in_flight);
+    let Margin { burst, in_flight, .. } = margin;
+    writeln!(out, "at most   {burst} + {rate} + {in_flight} on their way = {most} in a window\n")
+}
+
+impl Options {
+    /// `None` if they cannot be understood.
+    fn parse(mut words: impl Iterator<Item = String>) -> Option<Self> {
+        let mut options = Self { length: Duration::from_secs(5), cheats: false };
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--seconds" => {
+                    let seconds = words.next()?.parse().ok()?;
+                    options.length =
+                        (1..=86_400).contains(&seconds).then(|| Duration::from_secs(seconds))?;
+                }
+                "--cheat" => options.cheats = true,
+                _ => return None,
+            }
+        }
+        Some(options)
+    }
+}

@@ -1,0 +1,204 @@
+//! What a run shows: a line of progress while it lasts, and the table at the end that says whether
+//! everything that was promised was kept.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use steadfast::token_bucket::Stats;
+
+use crate::client::{Client, FeedError, Kind, Outcome};
+use crate::server::Seen;
+
+/// The live line: rewritten in place on a terminal, one after the other elsewhere.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    in_place: bool,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self { in_place: io::stdout().is_terminal() }
+    }
+
+    /// How long a line stays true enough.
+    pub(crate) fn interval(&self) -> Duration {
+        if self.in_place { Duration::from_millis(200) } else { Duration::from_secs(1) }
+    }
+
+    pub(crate) fn show(&self, elapsed: Duration, seen: Seen) -> io::Result<()> {
+        let line = format!(
+            "{:>5} s  {:>9} requests  {:>8}/s  {} violations",
+            ratio(elapsed.as_millis(), 1_000, 1),
+            thousands(seen.arrived),
+            per_second(seen.arrived, elapsed),
+            seen.violations,
+        );
+        let mut out = io::stdout().lock();
+        if self.in_place {
+            write!(out, "\r{line}\x1b[K")?
+        } else {
+            writeln!(out, "{line}")?
+        }
+        out.flush()
+    }
+
+    /// Makes room for what follows.
+    pub(crate) fn end(&self) -> io::Result<()> {
+        if self.in_place { write!(io::stdout(), "\r\x1b[K") } else { Ok(()) }
+    }
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub(crate) struct Report<'a> {
+    client: &'a Client,
+    elapsed: Duration,
+    seen: Seen,
+    stats: Stats,
+    threads: Tally,
+    tasks: Tally,
+    all: Tally,
+    failures: Vec<FeedError>,
+}
+
+/// Workers taken together.
+#[derive(Debug, Default)]
+struct Tally {
+    quoted: u64,
+    /// In order of length.
+    waits: Vec<Duration>,
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn new(
+        client: &'a Client,
+        elapsed: Duration,
+        seen: Seen,
+        outcomes: Vec<Outcome>,
+    ) -> Self {
+        let of = |kinds: &[Kind]| {
+            let mut tally = Tally::default();
+            for outcome in outcomes.iter().filter(|outcome| kinds.contains(&outcome.kind)) {
+                tally.quoted += outcome.quoted;
+                tally.waits.extend(&outcome.waits);
+            }
+            tally.waits.sort_unstable();
+            tally
+        };
+        let (threads, tasks) = (of(&[Kind::Thread]), of(&[Kind::Task]));
+        let all = of(&[Kind::Thread, Kind::Task]);
+        let failures = outcomes.into_iter().filter_map(|outcome| outcome.result.err()).collect();
+        let stats = client.bucket.stats();
+        Self { client, elapsed, seen, stats, threads, tasks, all, failures }
+    }
+
+    /// Everything that was not as promised; nothing if all is well.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        if self.seen.violations > 0 {
+            complaints.push(format!("the quota was exceeded {} times", self.seen.violations));
+        }
+        if self.all.quoted != self.seen.quoted {
+            let (client, server) = (self.all.quoted, self.seen.quoted);
+            complaints.push(format!("the client counts {client} quotes, the server {server}"));
+        }
+        let mut failures: Vec<_> = self.failures.iter().map(FeedError::to_string).collect();
+        failures.sort_unstable();
+        for same in failures.chunk_by(|a, b| a == b) {
+            complaints.push(format!("{} of the workers: {}", same.len(), same[0]));
+        }
+        complaints
+    }
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = [&self.threads, &self.tasks, &self.all];
+        let mut row = |name: &str, cells: [String; 3]| {
+            let [threads, tasks, all] = cells;
+            writeln!(f, "{name:<22}{threads:>12}{tasks:>12}{all:>12}")
+        };
+        row("", ["threads", "tasks", "all"].map(str::to_owned))?;
+        row("requests", columns.map(|tally| thousands(tally.quoted)))?;
+        for (name, percent) in [("p50", 50), ("p90", 90), ("p99", 99), ("max", 100)] {
+            row(&format!("wait {name}"), columns.map(|tally| tally.wait(percent)))?;
+        }
+        let Self { client, seen, elapsed, .. } = self;
+        let (margin, quota) = (&client.margin, client.quota);
+        let of_rate = |rate: u64| {
+            let possible = u128::from(rate) * elapsed.as_nanos();
+            ratio(u128::from(self.all.quoted) * quota.window.as_nanos() * 100, possible, 1)
+        };
+        let mut line = |name: &str, text: String| writeln!(f, "{name:<26}{text}");
+        line(
+            "achieved",
+            format!(
+                "{}/s: {} % of the bucket's rate, {} % of the server's limit",
+                per_second(self.all.quoted, *elapsed),
+                of_rate(margin.rate),
+                of_rate(quota.limit),
+            ),
+        )?;
+        line(
+            "busiest window",
+            format!("{} of {}", thousands(seen.busiest), thousands(quota.limit)),
+        )?;
+        line(
+            "counted by the server",
+            format!("{} requests, {} quotes", thousands(seen.arrived), thousands(seen.quoted)),
+        )?;
+        let waits = self.stats.line;
+        line(
+            "waited for the bucket",
+            format!(
+                "{} times, at most {}, {} wake-ups a grant",
+                thousands(waits.waited),
+                millis(waits.longest_wait),
+                ratio(waits.wake_ups.into(), waits.waited.into(), 2),
+            ),
+        )?;
+        line("violations", thousands(seen.violations))
+    }
+}
+
+impl Tally {
+    /// The wait that `percent` of all did not exceed (nearest rank).
+    fn wait(&self, percent: usize) -> String {
+        let rank = (self.waits.len() * percent).div_ceil(100);
+        match rank.checked_sub(1).and_then(|index| self.waits.get(index)) {
+            Some(wait) => millis(*wait),
+            None => "-".to_owned(),
+        }
+    }
+}
+
+/// `part / whole` with so many decimal places, rounded down: nothing looks better than it is.
+fn ratio(part: u128, whole: u128, places: usize) -> String {
+    let scale = (0..places).fold(1, |scale, _| scale * 10);
+    match (part * scale).checked_div(whole) {
+        Some(scaled) => format!("{}.{:0places$}", scaled / scale, scaled % scale),
+        None => "-".to_owned(),
+    }
+}
+
+fn per_second(count: u64, time: Duration) -> String {
+    ratio(u128::from(count) * 1_000_000_000, time.as_nanos(), 1)
+}
+
+fn millis(time: Duration) -> String {
+    format!("{} ms", ratio(time.as_nanos(), 1_000_000, 2))
+}
+
+/// `1234567` as `1,234,567`.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
