@@ -1,4 +1,8 @@
-//! What the benchmarks share: process CPU time, pinning, and a future that counts its polls.
+//! What the benchmarks share: the list of cases, process CPU time, pinning, and a future that counts
+//! its polls.
+
+pub mod cases;
+pub mod token_bucket;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -5,11 +5,12 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use ::tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
 use crate::system;
-use crate::time::{Clock, Instant, Timer, saturating_nanos};
+use crate::time::{Clock, Instant, Timer};
 
 /// Tokio's clock and timer: `tokio::time::pause` and `advance` move it.
 ///
@@ -40,15 +41,19 @@ use crate::time::{Clock, Instant, Timer, saturating_nanos};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TokioClock;
 
+/// Paused time stands still from before a clock's first use, so the origin lies a day before that.
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// A pending sleep of the [`TokioClock`].
 #[derive(Default)]
 pub struct TokioAlarm(Option<Pin<Box<Sleep>>>);
 
 impl Clock for TokioClock {
     fn now(&self) -> Instant {
-        let origin = TokioInstant::from_std(system::origin());
-        let since = TokioInstant::now().saturating_duration_since(origin);
-        Instant::from_nanos(saturating_nanos(since))
+        let (first_use, now) = (TokioInstant::from_std(system::origin()), TokioInstant::now());
+        let later = now.saturating_duration_since(first_use);
+        let earlier = first_use.saturating_duration_since(now);
+        Instant::ZERO.saturating_add(DAY).saturating_add(later).saturating_sub(earlier)
     }
 }
 

@@ -25,3 +25,8 @@ pub use steadfast_core::{Clock, Instant, SystemClock, Timer};
 
 #[cfg(feature = "token-bucket")]
 pub use steadfast_token_bucket as token_bucket;
+
+/// The README's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

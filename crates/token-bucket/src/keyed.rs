@@ -36,7 +36,7 @@ use crate::wait::Acquire;
 /// use steadfast_token_bucket::{Config, Keyed, KeyedError, Rate};
 ///
 /// let clock = ManualClock::new();
-/// let per_user = Keyed::<String, _>::builder(Config::new(Rate::per_second(5)), 10_000)
+/// let per_user = Keyed::<String>::builder(Config::new(Rate::per_second(5)), 10_000)
 ///     .build_with(clock)?;
 /// assert!(per_user.try_acquire("alice", 5).is_ok());
 /// assert!(matches!(per_user.try_acquire("alice", 1), Err(KeyedError::Denied { .. })));
@@ -110,16 +110,14 @@ pub struct KeyedBuilder<K, S = RandomState> {
     keys: core::marker::PhantomData<fn(K)>,
 }
 
-impl<K: Hash + Eq, C> Keyed<K, C> {
+impl<K: Hash + Eq> Keyed<K> {
     /// A builder of a limiter that gives every key a bucket by `config`, for at most `capacity`
     /// keys.
     pub fn builder(config: Config, capacity: usize) -> KeyedBuilder<K> {
         let hasher = RandomState::new();
         KeyedBuilder { config, capacity, overflow: None, hasher, keys: core::marker::PhantomData }
     }
-}
 
-impl<K: Hash + Eq> Keyed<K> {
     /// A limiter on the system's clock that gives every key a bucket by `config`, for at most
     /// `capacity` keys.
     ///
@@ -127,7 +125,7 @@ impl<K: Hash + Eq> Keyed<K> {
     ///
     /// If there can be no such bucket or table.
     pub fn new(config: Config, capacity: usize) -> Result<Self, ConfigError> {
-        Self::builder(config, capacity).build_with(SystemClock)
+        Self::builder(config, capacity).build()
     }
 }
 
@@ -142,6 +140,15 @@ impl<K: Hash + Eq, S: BuildHasher + Clone> KeyedBuilder<K, S> {
     pub fn hasher<T>(self, hasher: T) -> KeyedBuilder<K, T> {
         let Self { config, capacity, overflow, keys, .. } = self;
         KeyedBuilder { config, capacity, overflow, hasher, keys }
+    }
+
+    /// The limiter, on the system's clock.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no such bucket or table.
+    pub fn build(self) -> Result<Keyed<K, SystemClock, S>, ConfigError> {
+        self.build_with(SystemClock)
     }
 
     /// The limiter, on a clock of yours.

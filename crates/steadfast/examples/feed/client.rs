@@ -80,7 +80,8 @@ impl Client {
             Reply::Quota(quota) => quota,
             other => return Err(FeedError::Unexpected(other.to_string())),
         };
-        let believed = Quota { limit: quota.limit * if cheats { 10 } else { 1 }, ..quota };
+        let believed =
+            Quota { limit: quota.limit.saturating_mul(if cheats { 10 } else { 1 }), ..quota };
         let margin = Margin::new(believed, THREADS + TASKS).ok_or(FeedError::NoRoom(quota))?;
         let bucket = margin.config().build().map_err(FeedError::Config)?;
         let started = SystemClock.now();

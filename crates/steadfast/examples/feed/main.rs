@@ -78,17 +78,14 @@ fn run(options: Options) -> Result<bool, FeedError> {
 
     let progress = Progress::new();
     let mut finished = Vec::new();
-    let mut shown = 0;
+    let mut next_line = progress.interval();
     loop {
-        let interval = progress.interval().as_nanos();
-        let elapsed = client.elapsed();
-        if elapsed.as_nanos() / interval > shown {
-            shown = elapsed.as_nanos() / interval;
-            progress.show(elapsed, server.seen())?;
-        }
-        match outcomes.recv_timeout(progress.interval() / 10) {
+        match outcomes.recv_timeout(next_line.saturating_sub(client.elapsed())) {
             Ok(outcome) => finished.push(outcome),
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                progress.show(client.elapsed(), server.seen())?;
+                next_line += progress.interval();
+            }
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
@@ -114,14 +111,15 @@ fn run(options: Options) -> Result<bool, FeedError> {
 
 fn introduce(client: &Client) -> io::Result<()> {
     let (quota, margin) = (client.quota, client.margin);
-    let (limit, rate) = (thousands(quota.limit), thousands(margin.rate));
+    let (limit, window) = (thousands(quota.limit), quota.window);
+    let Margin { burst, rate, in_flight, .. } = margin;
+    let most = burst + rate + in_flight;
+    let [rate, most] = [rate, most].map(thousands);
     let mut out = io::stdout().lock();
-    writeln!(out, "quota     {limit} requests in any {:?}, says {}", quota.window, client.server)?;
-    writeln!(out, "workers   {THREADS} threads and {TASKS} tasks")?;
-    writeln!(out, "bucket    {rate} per {:?}, burst {}", quota.window, margin.burst)?;
-    let most = thousands(margin.burst + margin.rate + margin.in_flight);
-    let Margin { burst, in_flight, .. } = margin;
-    writeln!(out, "at most   {burst} + {rate} + {in_flight} on their way = {most} in a window\n")
+    writeln!(out, "quota     {limit} requests in any {window:?}, says {}", client.server)?;
+    writeln!(out, "workers   {THREADS} threads and {TASKS} tasks, one request each on its way")?;
+    writeln!(out, "bucket    {rate} per {window:?}, burst {burst}, empty at first")?;
+    writeln!(out, "at most   {rate} + {burst} + {in_flight} on their way = {most} in a window\n")
 }
 
 impl Options {

@@ -1,0 +1,117 @@
+//! One list of everything that is measured, for criterion, for the ratios and for the instruction
+//! counts.
+//!
+//! A [`Case`] is one operation of one contender; cases of one group do the same work and are
+//! compared with each other. The first of a group is the reference: the least that any such
+//! operation has to do on this machine.
+
+use std::fmt;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use crate::pin_to;
+
+/// Performs an operation so many times, and says how long that took.
+pub type Run = Box<dyn FnMut(u64) -> Duration>;
+
+/// One operation of one contender.
+pub struct Case {
+    /// What is done.
+    pub group: &'static str,
+    /// By whom.
+    pub name: &'static str,
+    /// How many threads do it.
+    pub threads: usize,
+    make: Box<dyn Fn() -> Run>,
+}
+
+impl Case {
+    /// Of one thread. `make` prepares, and the operation it returns is measured.
+    pub fn single<F: FnMut() + 'static>(
+        group: &'static str,
+        name: &'static str,
+        make: impl Fn() -> F + 'static,
+    ) -> Self {
+        let make = Box::new(move || {
+            let mut operation = make();
+            Box::new(move |times| measured(times, &mut operation)) as Run
+        });
+        Self { group, name, threads: 1, make }
+    }
+
+    /// Of two threads, each on a core of its own. `share` prepares what they share; `each` makes
+    /// the operation of one of them.
+    ///
+    /// `times` counts the operations of both together, and the time is that from the first start to
+    /// the last end: it divides into what one operation costs the system, not how long one takes.
+    pub fn pair<S, E, F>(
+        group: &'static str,
+        name: &'static str,
+        share: impl Fn() -> S + 'static,
+        each: E,
+    ) -> Self
+    where
+        S: Copy + Send + 'static,
+        E: Fn(S, usize) -> F + Copy + Send + 'static,
+        F: FnMut(),
+    {
+        let make = Box::new(move || {
+            let shared = share();
+            Box::new(move |times| measured_pair(times, shared, each)) as Run
+        });
+        Self { group, name, threads: 2, make }
+    }
+
+    /// Prepares it.
+    pub fn prepare(&self) -> Run {
+        (self.make)()
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.group, self.name)
+    }
+}
+
+/// The loop that is timed, and the function whose instructions are counted.
+#[inline(never)]
+fn measured(times: u64, operation: &mut impl FnMut()) -> Duration {
+    let start = now();
+    for _ in 0..times {
+        operation();
+    }
+    start.elapsed()
+}
+
+fn measured_pair<S: Copy + Send, F: FnMut()>(
+    times: u64,
+    shared: S,
+    each: impl Fn(S, usize) -> F + Copy + Send,
+) -> Duration {
+    const WARM_UP: u64 = 1_000;
+    let barrier = Barrier::new(2);
+    let run = |core: usize| {
+        pin_to(core);
+        let mut operation = each(shared, core);
+        barrier.wait();
+        // The one that was woken arrives late; both are under way once this is over.
+        let _not_counted = measured(WARM_UP, &mut operation);
+        barrier.wait();
+        let start = now();
+        let time = measured(times.div_ceil(2), &mut operation);
+        (start, start + time)
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(move || run(1));
+        let one = scope.spawn(move || run(0));
+        let (a, b) = (one.join().expect("no case panics"), other.join().expect("no case panics"));
+        a.1.max(b.1).duration_since(a.0.min(b.0))
+    })
+}
+
+#[inline]
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
