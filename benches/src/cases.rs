@@ -51,8 +51,8 @@ impl Case {
         each: E,
     ) -> Self
     where
-        S: Copy + Send + 'static,
-        E: Fn(S, usize) -> F + Copy + Send + 'static,
+        S: Copy + Send + Sync + 'static,
+        E: Fn(S, usize) -> F + Copy + Send + Sync + 'static,
         F: FnMut(),
     {
         let make = Box::new(move || {
@@ -84,10 +84,10 @@ fn measured(times: u64, operation: &mut impl FnMut()) -> Duration {
     start.elapsed()
 }
 
-fn measured_pair<S: Copy + Send, F: FnMut()>(
+fn measured_pair<S: Copy + Send + Sync, F: FnMut()>(
     times: u64,
     shared: S,
-    each: impl Fn(S, usize) -> F + Copy + Send,
+    each: impl Fn(S, usize) -> F + Copy + Send + Sync,
 ) -> Duration {
     const WARM_UP: u64 = 1_000;
     let barrier = Barrier::new(2);

@@ -362,7 +362,12 @@ fn pairs(cases: &mut Vec<Case>) {
         },
     ));
     cases.push(Case::pair(COUNTER, "steadfast", || bucket(EVEN, TscClock), |b, _| try_acquire(b)));
-    cases.push(Case::pair(COUNTER, "governor", || governor(QuantaClock::default()), |g, _| check(g)));
+    cases.push(Case::pair(
+        COUNTER,
+        "governor",
+        || governor(QuantaClock::default()),
+        |g, _| check(g),
+    ));
     cases.push(Case::pair(COUNTER, "steadfast, a lease each", wide_bucket, |bucket, _| {
         let mut lease = Lease::new(bucket, BATCH).expect("a valid batch");
         move || {
@@ -398,7 +403,9 @@ fn keyed(cases: &mut Vec<Case>) {
     const OS: &str = "keyed-os";
     cases.push(Case::single(OS, "REF", || on_draws(mutexed(), 0, mutexed_once)));
     cases.push(Case::single(OS, "steadfast", || on_draws(keyed_on(SystemClock), 0, keyed_once)));
-    cases.push(Case::single(OS, "governor", || on_draws(governed(MonotonicClock), 0, governed_once)));
+    cases.push(Case::single(OS, "governor", || {
+        on_draws(governed(MonotonicClock), 0, governed_once)
+    }));
 
     const COUNTER: &str = "keyed-counter";
     cases.push(Case::single(COUNTER, "steadfast", || on_draws(keyed_on(TscClock), 0, keyed_once)));
@@ -408,36 +415,44 @@ fn keyed(cases: &mut Vec<Case>) {
 
     const OS_PAIR: &str = "keyed-pair-os";
     cases.push(Case::pair(OS_PAIR, "REF", mutexed, |m, core| on_draws(m, core, mutexed_once)));
-    cases.push(Case::pair(OS_PAIR, "steadfast", || keyed_on(SystemClock), |k, core| {
-        on_draws(k, core, keyed_once)
-    }));
-    cases.push(Case::pair(OS_PAIR, "governor", || governed(MonotonicClock), |g, core| {
-        on_draws(g, core, governed_once)
-    }));
+    cases.push(Case::pair(
+        OS_PAIR,
+        "steadfast",
+        || keyed_on(SystemClock),
+        |k, core| on_draws(k, core, keyed_once),
+    ));
+    cases.push(Case::pair(
+        OS_PAIR,
+        "governor",
+        || governed(MonotonicClock),
+        |g, core| on_draws(g, core, governed_once),
+    ));
 
     const COUNTER_PAIR: &str = "keyed-pair-counter";
-    cases.push(Case::pair(COUNTER_PAIR, "steadfast", || keyed_on(TscClock), |k, core| {
-        on_draws(k, core, keyed_once)
-    }));
-    cases.push(Case::pair(COUNTER_PAIR, "governor", || governed(QuantaClock::default()), |g, core| {
-        on_draws(g, core, governed_once)
-    }));
+    cases.push(Case::pair(
+        COUNTER_PAIR,
+        "steadfast",
+        || keyed_on(TscClock),
+        |k, core| on_draws(k, core, keyed_once),
+    ));
+    cases.push(Case::pair(
+        COUNTER_PAIR,
+        "governor",
+        || governed(QuantaClock::default()),
+        |g, core| on_draws(g, core, governed_once),
+    ));
 }
 
-fn keyed_on<C: Clock>(clock: C) -> &'static Keyed<u64, C> {
+fn keyed_on<C: Clock + Copy>(clock: C) -> &'static Keyed<u64, C> {
     let config = Config::new(Rate::per_second(EVEN)).burst(10_000_000);
     let capacity = usize::try_from(KEYS).expect("fits");
-    let keyed = Keyed::builder(config, capacity).build_with(clock).expect("a valid rate");
+    let keyed = Keyed::<u64>::builder(config, capacity).build_with(clock).expect("a valid rate");
     // Added while in use, so that none is forgotten for the next.
-    let at = keyed_now(&keyed);
+    let at = clock.now();
     for index in 0..KEYS {
         assert!(keyed.try_acquire_at(&key(index), 10_000_000, at).is_ok(), "a place for each");
     }
     leak(keyed)
-}
-
-fn keyed_now<C: Clock>(_: &Keyed<u64, C>) -> Instant {
-    SystemClock.now()
 }
 
 fn keyed_once<C: Clock>(keyed: &Keyed<u64, C>, key: &u64) {
@@ -473,11 +488,7 @@ fn mutexed_once((origin, map): &(StdInstant, Mutexed), key: &u64) {
 }
 
 /// Runs `once` on keys drawn uniformly, a sequence for each thread.
-fn on_draws<T>(
-    limiter: &'static T,
-    core: usize,
-    once: impl Fn(&T, &u64) + Copy,
-) -> impl FnMut() {
+fn on_draws<T>(limiter: &'static T, core: usize, once: impl Fn(&T, &u64) + Copy) -> impl FnMut() {
     let draws: &'static [u64] = draws(core);
     let mut next = core;
     move || {

@@ -1,9 +1,9 @@
 //! Threads as waiters: a waker that unparks, and parking.
 
-#[cfg(not(loom))]
-pub(crate) use self::real::{park, with_waker};
 #[cfg(loom)]
 pub(crate) use self::model::{park, with_waker};
+#[cfg(not(loom))]
+pub(crate) use self::real::{park, with_waker};
 
 #[cfg(not(loom))]
 mod real {

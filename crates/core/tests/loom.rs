@@ -472,7 +472,10 @@ fn a_deadline_against_a_permit_loses_neither() {
         giver.join().unwrap();
         clock.join().unwrap();
         let left = gate.available();
-        assert!(matches!((result, left), (Ok(()), 0) | (Err(Denied::Late), 1)), "{result:?} {left}");
+        assert!(
+            matches!((result, left), (Ok(()), 0) | (Err(Denied::Late), 1)),
+            "{result:?} {left}"
+        );
         assert_empty(&gate);
     });
 }

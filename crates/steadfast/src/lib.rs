@@ -21,6 +21,8 @@ pub use steadfast_core::ManualClock;
 pub use steadfast_core::TokioClock;
 #[cfg(feature = "tsc")]
 pub use steadfast_core::TscClock;
+#[cfg(feature = "wait")]
+pub use steadfast_core::wait::LineStats;
 pub use steadfast_core::{Clock, Instant, SystemClock, Timer};
 
 #[cfg(feature = "token-bucket")]

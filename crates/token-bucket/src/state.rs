@@ -65,7 +65,8 @@
 //! - **I4** In any span of time that does not step back, the tokens granted are at most
 //!   burst + rate × span.
 //! - **I5** A denied request that is repeated at `retry_at` is granted if nothing else happened.
-//! - **I6** A denial changes nothing.
+//! - **I6** A denial changes nothing, unless it is the first to see a step back of more than
+//!   [`MAX_STEP_BACK`].
 //!
 //! # Clocks that misbehave
 //!
@@ -311,7 +312,7 @@ impl State {
             let missing = debt + (spent - accrued) as u128;
             after(now, saturating_u64(missing.div_ceil(state.limits.per_ns as u128)))
         };
-        (Decision::Denied { retry_at }, self)
+        (Decision::Denied { retry_at }, self.refused(state, now))
     }
 
     /// Takes as many tokens as there are, at most `max` and not less than `min`: all or none.
@@ -327,7 +328,7 @@ impl State {
         let there = if debt > 0 { 0 } else { (accrued - floor) / state.limits.per_token };
         let taken = if there < max { there } else { max };
         if taken < min || taken == 0 {
-            return (0, self);
+            return (0, self.refused(state, now));
         }
         // OK: `taken` tokens are there.
         (taken, state.with_level(floor + taken * state.limits.per_token))
@@ -447,6 +448,16 @@ impl State {
             return Decision::Granted;
         }
         Decision::Denied { retry_at: self.ready_at(n as u128 + ahead as u128, now) }
+    }
+
+    /// What a refusal leaves behind, if `seen` is the state it was decided in: the same state (I6),
+    /// unless the clock has stepped back too far. Then `seen` is a frame that believes the clock,
+    /// and has to be kept: every later request would find the same step back and be refused, until
+    /// the clock is where it was.
+    #[inline]
+    const fn refused(self, seen: Self, now: Instant) -> Self {
+        let renewed = seen.word.generation() != self.word.generation();
+        if renewed && now.as_nanos() <= self.horizon { seen } else { self }
     }
 
     /// The level if what has overflowed is counted as spent.

@@ -57,8 +57,7 @@ impl<T: Timer> Permits<T> {
     }
 
     pub(crate) fn give(&self, n: u64) {
-        let occupied =
-            update(&self.word, |word| Step::Replace(word + n, word & OCCUPIED != 0));
+        let occupied = update(&self.word, |word| Step::Replace(word + n, word & OCCUPIED != 0));
         if occupied {
             self.line.wake_first(|occupied| self.mark(occupied));
         }
@@ -180,4 +179,3 @@ impl<T> fmt::Debug for Permits<T> {
         f.debug_struct("Permits").field("line", &self.line).finish_non_exhaustive()
     }
 }
-
