@@ -16,7 +16,8 @@
 //! Places are **called** in order, each when there is enough for it *and for all who are called
 //! already*. A called place is entitled: what it needs is there and stays there, because newcomers
 //! are turned away while the line exists and nobody is called beyond what is there. But it has not
-//! been taken: a called place that is dropped gives up nothing that would have to be put back.
+//! been taken: a called place that is dropped gives up nothing that would have to be put back, and
+//! one that is not polled for a while holds up its own tokens and nobody else.
 //!
 //! | a place is | meaning | its waker is |
 //! |---|---|---|
@@ -537,8 +538,8 @@ impl Queue {
                         break;
                     }
                 }
-                // Whoever was called or nudged settles the line when it is polled or dropped.
-                Outlook::At { .. } if self.called > 0 || node.state == NodeState::Nudged => break,
+                // Whoever was nudged settles the line when it is polled or dropped.
+                Outlook::At { .. } if node.state == NodeState::Nudged => break,
                 Outlook::At { at, spare } => {
                     match node.place.wakes_at {
                         None => {

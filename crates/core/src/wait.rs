@@ -159,8 +159,9 @@ pub trait Gate {
 /// Dropping it before it is ready loses its place in the line and nothing else; nothing was taken,
 /// and whoever stood behind it moves up at once.
 ///
-/// A wait that has been woken for its turn has to be polled or dropped: until then those behind it
-/// wait too. Do not park one beside other work that may block for long.
+/// A wait that has been woken for its turn and is not polled keeps its place and what it waits for,
+/// and holds up nobody else as long as there is enough for them too. Do not park one for long beside
+/// other work.
 #[must_use = "a wait does nothing unless it is awaited or `.wait()` is called"]
 pub struct Wait<O: Deref<Target: Gate + Sized>> {
     /// `None` once it is over.
@@ -403,7 +404,8 @@ fn advance<G: Gate>(
         if let Some(round) = over {
             let was_called = queue.is_called(ticket);
             let litter = queue.leave(ticket, |occupied| gate.mark(occupied));
-            // Of those called together, the last one settles for all.
+            // Of those called together, the last one settles for all. It need not come: the alarm
+            // is set for whoever follows them.
             let last = !queue.anybody_called() || !was_called;
             let errands = if last { queue.settle(gate, now, None) } else { Errands::NONE };
             return (round, Errands { litter, ..errands });

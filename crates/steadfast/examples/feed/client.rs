@@ -95,6 +95,8 @@ impl Client {
         runtime: &Runtime,
         outcomes: &Sender<Outcome>,
     ) -> Result<(), FeedError> {
+        let mut symbols = SYMBOLS.iter().map(|(symbol, _)| *symbol).cycle();
+        let mut worker = || symbols.next().map(|symbol| Worker::new(Arc::clone(self), symbol));
         for number in 0..THREADS {
             let (worker, done) = (Worker::new(Arc::clone(self), number), outcomes.clone());
             thread::Builder::new().name(format!("worker {number}")).spawn(move || {

@@ -96,13 +96,13 @@ fn accept(listener: &TcpListener, desk: &Arc<Desk>) -> io::Result<()> {
         let desk = Arc::clone(desk);
         thread::Builder::new().name("connection".into()).spawn(move || {
             // A connection that breaks is its client's to notice.
-            let _broken = desk.serve(stream);
+            let _broken = desk.serve(&stream);
         })?;
     }
 }
 
 impl Desk {
-    fn serve(&self, stream: TcpStream) -> io::Result<()> {
+    fn serve(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let mut lines = BufReader::new(stream.try_clone()?);
         let mut client: Option<(String, u64)> = None;
@@ -122,11 +122,11 @@ impl Desk {
             if reply == Reply::Cut {
                 break;
             }
-            (&stream).write_all(format!("{reply}\n").as_bytes())?;
+            (&*stream).write_all(format!("{reply}\n").as_bytes())?;
         }
         let was_cut = client.is_some_and(|(name, number)| self.close(&name, number));
         if was_cut {
-            (&stream).write_all(format!("{}\n", Reply::Cut).as_bytes())?;
+            (&*stream).write_all(format!("{}\n", Reply::Cut).as_bytes())?;
         }
         stream.shutdown(Shutdown::Both)
     }

@@ -10,7 +10,6 @@ use steadfast::{Clock, Instant, SystemClock};
 use crate::client::{Client, FeedError, Kind, NAME, Outcome};
 use crate::link::{TaskLink, ThreadLink};
 use crate::protocol::{Reply, Request};
-use crate::server::SYMBOLS;
 
 /// The state of a worker between two requests.
 #[derive(Debug)]
@@ -24,9 +23,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(client: Arc<Client>, number: u64) -> Self {
-        // OK: a remainder below the number of symbols.
-        let (symbol, _) = SYMBOLS[(number % SYMBOLS.len() as u64) as usize];
+    pub(crate) fn new(client: Arc<Client>, symbol: &'static str) -> Self {
         Self { client, symbol, sequence: 0, waits: Vec::new(), quoted: 0 }
     }
 
