@@ -144,7 +144,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> KeyedTable<K, V, S> {
         }
         self.sweep_elsewhere(hash, &is_idle);
         let mut entries = self.shard(hash).lock();
-        // RACE: somebody else may have added the same key since.
+        // Somebody else may have added the same key since: the lock was released in between.
         if entries.find(hash, key).is_none() {
             if !self.reserve(&mut entries, &is_idle) {
                 return Err(TableFull { capacity: self.capacity });

@@ -455,7 +455,7 @@ fn run<G: Gate>(gate: &G, mut errands: Errands, mine: Option<&Waker>) {
         let _reported = completes(|| drop(litter));
         for (ticket, waker) in call.into_iter().chain(more_calls) {
             if !completes(|| waker.wake()) {
-                // RACE: its owner may be polling meanwhile; `detach` looks under the lock whether
+                // Its owner may be polling meanwhile: `detach` looks, under the lock, whether
                 // the place is still the one that was called.
                 gate.line().with(|queue| queue.detach(ticket, |occupied| gate.mark(occupied)));
                 look_again = true;

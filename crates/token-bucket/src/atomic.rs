@@ -43,7 +43,7 @@ use crate::state::{Decision, Limits, State, Word};
 /// # Memory ordering
 ///
 /// A grant is a release and an acquire of the bucket's word, so what a thread did before it gave
-/// tokens back with [`refund_at`](TokenBucket::refund_at) is visible to the one that takes them. A
+/// tokens back with [`refund`](TokenBucket::refund) is visible to the one that takes them. A
 /// refusal is an acquire.
 ///
 /// # Examples
@@ -188,7 +188,17 @@ impl<C> TokenBucket<C> {
     /// [`TryAcquireError`] separates "not now" from "never".
     #[inline]
     pub fn try_acquire_at(&self, n: u64, now: Instant) -> Result<(), TryAcquireError> {
-        self.settle_result(n, now, self.decide(|state| state.take(n, now)))
+        match self.decide(move |state| state.take(n, now)) {
+            Some(Decision::Granted) => {
+                self.count(n, false);
+                Ok(())
+            }
+            Some(Decision::Denied { retry_at }) if self.line.weight() == 0 => {
+                self.count(n, true);
+                Err(TryAcquireError::Denied { retry_at, now })
+            }
+            decision => self.settle(n, now, decision),
+        }
     }
 
     /// Takes as many tokens as there are at `now`, at most `max`, and returns how many: 0 if there
@@ -201,7 +211,7 @@ impl<C> TokenBucket<C> {
     /// As many tokens as there are between `min` and `max`, or 0.
     #[inline]
     pub(crate) fn take_between(&self, min: u64, max: u64, now: Instant) -> u64 {
-        let taken = self.decide(|state| state.take_between(min, max, now)).unwrap_or(0);
+        let taken = self.decide(move |state| state.take_between(min, max, now)).unwrap_or(0);
         self.count(taken, taken == 0);
         taken
     }
@@ -211,7 +221,7 @@ impl<C> TokenBucket<C> {
     #[inline]
     pub(crate) fn take_for_wait(&self, n: u64, in_turn: bool, now: Instant) -> Decision {
         let decision = self
-            .decide(|state| if in_turn { state.take_in_turn(n, now) } else { state.take(n, now) });
+            .decide(move |state| if in_turn { state.take_in_turn(n, now) } else { state.take(n, now) });
         let decision = decision.unwrap_or(Decision::Denied { retry_at: now });
         if decision == Decision::Granted {
             self.count(n, false);
@@ -389,6 +399,7 @@ impl<C> TokenBucket<C> {
     /// As `decide`, for a transition that may lead to a new frame. `None` if somebody else is
     /// writing one.
     #[cold]
+    #[inline(never)]
     fn renew<R>(&self, transition: impl Fn(State) -> (R, State)) -> Option<R> {
         // ORDERING: Acquire partners with the Release at the end: the previous writer's frame is
         // seen whole, and so is every frame in force from here on, because only the holder of the
@@ -421,15 +432,17 @@ impl<C> TokenBucket<C> {
         &self.frames[(word.generation() & 1) as usize]
     }
 
-    #[inline]
-    fn settle_result(
+    /// The answers that are neither a grant nor a refusal without a line.
+    #[cold]
+    #[inline(never)]
+    fn settle(
         &self,
         n: u64,
         now: Instant,
         decision: Option<Decision>,
     ) -> Result<(), TryAcquireError> {
         let mut decision = decision.unwrap_or(Decision::Denied { retry_at: now });
-        // RACE: the line may empty meanwhile; then the forecast is that of a moment ago.
+        // The line may empty meanwhile; then the forecast is that of a moment ago.
         if let Decision::Denied { .. } = decision {
             let ahead = self.line.weight();
             if ahead > 0 {
@@ -437,11 +450,6 @@ impl<C> TokenBucket<C> {
             }
         }
         self.count(n, decision != Decision::Granted);
-        self.result(decision, now)
-    }
-
-    #[inline]
-    fn result(&self, decision: Decision, now: Instant) -> Result<(), TryAcquireError> {
         match decision {
             Decision::Granted => Ok(()),
             Decision::Denied { retry_at } => Err(TryAcquireError::Denied { retry_at, now }),

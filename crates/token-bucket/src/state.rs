@@ -296,23 +296,40 @@ impl State {
         let Some(cost) = self.limits.cost(n) else {
             return (Decision::ExceedsBurst, self);
         };
-        let View { state, accrued, debt } = self.view(now);
-        let floor = state.floor(accrued);
+        match self.accrued_in_frame(now) {
+            Some(accrued) => self.take_accrued(cost, accrued, now),
+            None => self.take_outside_frame(cost, now),
+        }
+    }
+
+    /// Takes `cost` units where there is no debt. A denial changes nothing.
+    #[inline]
+    const fn take_accrued(self, cost: u64, accrued: u64, now: Instant) -> (Decision, Self) {
         // OK: below 2 * TOP.
-        let spent = floor + cost;
-        if spent <= accrued && debt == 0 {
-            return (Decision::Granted, state.with_level(spent));
+        let spent = self.floor(accrued) + cost;
+        if spent <= accrued {
+            return (Decision::Granted, self.with_level(spent));
+        }
+        let retry_at = after(now, self.limits.delay(spent - accrued));
+        (Decision::Denied { retry_at }, self)
+    }
+
+    #[cold]
+    #[inline(never)]
+    const fn take_outside_frame(self, cost: u64, now: Instant) -> (Decision, Self) {
+        let View { state, accrued, debt } = self.view_outside_frame(now);
+        if debt == 0 {
+            let (decision, next) = state.take_accrued(cost, accrued, now);
+            let granted = matches!(decision, Decision::Granted);
+            return (decision, if granted { next } else { self.refused(state, now) });
         }
         if cost == 0 {
             return (Decision::Granted, self);
         }
-        let retry_at = if debt == 0 {
-            after(now, state.limits.delay(spent - accrued))
-        } else {
-            let missing = debt + (spent - accrued) as u128;
-            after(now, saturating_u64(missing.div_ceil(state.limits.per_ns as u128)))
-        };
-        (Decision::Denied { retry_at }, self.refused(state, now))
+        // OK: the debt is a minute's units at most.
+        let missing = debt + (state.floor(accrued) + cost - accrued) as u128;
+        let delay = saturating_u64(missing.div_ceil(state.limits.per_ns as u128));
+        (Decision::Denied { retry_at: after(now, delay) }, self.refused(state, now))
     }
 
     /// Takes as many tokens as there are, at most `max` and not less than `min`: all or none.
@@ -474,20 +491,29 @@ impl State {
         self
     }
 
-    /// What the state is worth at `now`. The common case is a subtraction, a multiplication and
-    /// another subtraction; whatever does not fit them is looked at closely.
+    /// Units accrued at `now` in the common case: a subtraction, a multiplication and another
+    /// subtraction. `None` if `now` does not fit them, and has to be looked at closely.
     #[inline]
-    const fn view(self, now: Instant) -> View {
+    const fn accrued_in_frame(self, now: Instant) -> Option<u64> {
         if let Some(remaining) = self.horizon.checked_sub(now.as_nanos()) {
             if let Some(units) = remaining.checked_mul(self.limits.per_ns) {
                 if let Some(accrued) = TOP.checked_sub(units) {
                     if accrued >= self.word.level() {
-                        return View { state: self, accrued, debt: 0 };
+                        return Some(accrued);
                     }
                 }
             }
         }
-        self.view_outside_frame(now)
+        None
+    }
+
+    /// What the state is worth at `now`.
+    #[inline]
+    const fn view(self, now: Instant) -> View {
+        match self.accrued_in_frame(now) {
+            Some(accrued) => View { state: self, accrued, debt: 0 },
+            None => self.view_outside_frame(now),
+        }
     }
 
     /// `now` is beyond the horizon, or the clock has stepped back.

@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use crate::link::ThreadLink;
 use crate::margin::Margin;
 use crate::protocol::{Quota, Reply, Request};
+use crate::server::SYMBOLS;
 use crate::worker::Worker;
 
 /// The name of the account that all connections are counted on.
@@ -95,17 +96,17 @@ impl Client {
         runtime: &Runtime,
         outcomes: &Sender<Outcome>,
     ) -> Result<(), FeedError> {
-        let mut symbols = SYMBOLS.iter().map(|(symbol, _)| *symbol).cycle();
-        let mut worker = || symbols.next().map(|symbol| Worker::new(Arc::clone(self), symbol));
-        for number in 0..THREADS {
-            let (worker, done) = (Worker::new(Arc::clone(self), number), outcomes.clone());
+        let symbols = SYMBOLS.iter().cycle();
+        let mut workers = symbols.map(|(symbol, _)| Worker::new(Arc::clone(self), symbol));
+        for (number, worker) in (0..THREADS).zip(workers.by_ref()) {
+            let done = outcomes.clone();
             thread::Builder::new().name(format!("worker {number}")).spawn(move || {
                 // Nobody listens any more only if the run was given up.
                 let _nobody = done.send(worker.run_as_thread());
             })?;
         }
-        for number in THREADS..THREADS + TASKS {
-            let (worker, done) = (Worker::new(Arc::clone(self), number), outcomes.clone());
+        for (_, worker) in (0..TASKS).zip(workers) {
+            let done = outcomes.clone();
             runtime.spawn(async move {
                 let _nobody = done.send(worker.run_as_task().await);
             });

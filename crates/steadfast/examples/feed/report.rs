@@ -35,10 +35,9 @@ impl Progress {
             seen.violations,
         );
         let mut out = io::stdout().lock();
-        match self.in_place {
-            true => write!(out, "\r{line}\x1b[K")?,
-            false => writeln!(out, "{line}")?,
-        }
+        let written =
+            if self.in_place { write!(out, "\r{line}\x1b[K") } else { writeln!(out, "{line}") };
+        written?;
         out.flush()
     }
 

@@ -104,6 +104,7 @@ fn accept(listener: &TcpListener, desk: &Arc<Desk>) -> io::Result<()> {
 impl Desk {
     fn serve(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
+        let mut writer = stream;
         let mut lines = BufReader::new(stream.try_clone()?);
         let mut client: Option<(String, u64)> = None;
         let mut line = String::new();
@@ -122,11 +123,11 @@ impl Desk {
             if reply == Reply::Cut {
                 break;
             }
-            (&*stream).write_all(format!("{reply}\n").as_bytes())?;
+            writer.write_all(format!("{reply}\n").as_bytes())?;
         }
         let was_cut = client.is_some_and(|(name, number)| self.close(&name, number));
         if was_cut {
-            (&*stream).write_all(format!("{}\n", Reply::Cut).as_bytes())?;
+            writer.write_all(format!("{}\n", Reply::Cut).as_bytes())?;
         }
         stream.shutdown(Shutdown::Both)
     }
