@@ -50,7 +50,7 @@ use core::{fmt, mem};
 
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::time::{Instant, saturating_nanos};
+use crate::time::{Instant, Timer, saturating_nanos};
 use crate::unwind::completes;
 use crate::wait::{Gate, Outlook};
 
@@ -543,7 +543,7 @@ impl Queue {
                 Outlook::At { at, spare } => {
                     match node.place.wakes_at {
                         None => {
-                            let at = self.wake_time(at, spare).min(node.place.deadline);
+                            let at = self.wake_time(gate, at, spare).min(node.place.deadline);
                             turn = Some((at, self.next));
                         }
                         // It looks again by itself, and soon enough.
@@ -665,7 +665,13 @@ impl Queue {
 
     /// When to wake the next, which can be served at `at` and loses nothing if it is late by no
     /// more than `spare`: early, and spin the rest, if timers are too late for that.
-    pub(crate) fn wake_time(&self, at: Instant, spare: Duration) -> Instant {
+    ///
+    /// Exactly then on a clock that does not advance with the system's: lateness means nothing
+    /// there, and spinning would not make time pass.
+    pub(crate) fn wake_time<G: Gate>(&self, gate: &G, at: Instant, spare: Duration) -> Instant {
+        if gate.timer().system_time_until(at).is_none() {
+            return at;
+        }
         let late = self.lateness + 2 * self.deviation;
         if saturating_nanos(spare) >= 2 * late {
             return latest_wake(at, spare);

@@ -12,8 +12,10 @@
 
 #[cfg(not(any(feature = "portable-atomic", loom)))]
 pub use core::sync::atomic;
+#[cfg(not(loom))]
+pub use core::hint::spin_loop;
 #[cfg(loom)]
-pub use loom::sync::atomic;
+pub use loom::{hint::spin_loop, sync::atomic};
 #[cfg(all(feature = "portable-atomic", not(loom)))]
 pub use portable_atomic as atomic;
 

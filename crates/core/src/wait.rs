@@ -44,6 +44,7 @@ use core::{fmt, mem};
 
 use crate::line::{Alarm, Arming, Errands, LONGEST_SPIN_NS, Place, Ticket, Whose, latest_wake};
 pub use crate::line::{Line, LineStats};
+use crate::sync::spin_loop;
 use crate::time::{Clock, Instant, Timer};
 use crate::unwind::completes;
 
@@ -263,7 +264,7 @@ impl<O: Deref<Target: Gate + Sized>> Wait<O> {
                 Round::Rejoin => self.ticket = None,
                 Round::Spin(until) => {
                     while gate.timer().now() < until {
-                        core::hint::spin_loop();
+                        spin_loop();
                     }
                 }
             }
@@ -344,7 +345,7 @@ fn enter<G: Gate>(
         }
         let wakes_at = poller.keeps_time.then(|| {
             let asked =
-                if alone { queue.wake_time(ready_at, spare) } else { latest_wake(ready_at, spare) };
+                if alone { queue.wake_time(gate, ready_at, spare) } else { latest_wake(ready_at, spare) };
             asked.min(deadline)
         });
         let ticket = queue.join(Place { weight, deadline, began: now, wakes_at }, waker);
@@ -417,7 +418,7 @@ fn advance<G: Gate>(
         let mut wakes_at = deadline;
         let outlook = gate.outlook(0, gate.weight(request), now);
         if let (true, Outlook::At { at, spare }) = (queue.is_next(ticket), outlook) {
-            let asked = queue.wake_time(at, spare);
+            let asked = queue.wake_time(gate, at, spare);
             let soon = at.saturating_duration_since(now) <= Duration::from_nanos(LONGEST_SPIN_NS);
             if now >= asked && soon && gate.timer().system_time_until(at).is_some() {
                 return (Round::Spin(at), Errands::NONE);

@@ -25,9 +25,9 @@
 //! was. The harm would be tokens granted early that the level still counts.
 
 use core::fmt;
-use core::hint::spin_loop;
 use core::sync::atomic::Ordering;
 
+use steadfast_core::sync::spin_loop;
 use steadfast_core::sync::atomic::{AtomicBool, AtomicU64, fence};
 use steadfast_core::{Clock, Instant, Line, Step, SystemClock, const_unless_loom, update};
 
@@ -220,8 +220,10 @@ impl<C> TokenBucket<C> {
     #[cfg(feature = "wait")]
     #[inline]
     pub(crate) fn take_for_wait(&self, n: u64, in_turn: bool, now: Instant) -> Decision {
-        let decision = self
-            .decide(move |state| if in_turn { state.take_in_turn(n, now) } else { state.take(n, now) });
+        let decision =
+            self.decide(
+                move |state| if in_turn { state.take_in_turn(n, now) } else { state.take(n, now) },
+            );
         let decision = decision.unwrap_or(Decision::Denied { retry_at: now });
         if decision == Decision::Granted {
             self.count(n, false);
@@ -563,6 +565,7 @@ impl<C> fmt::Debug for TokenBucket<C> {
             .field("burst", &state.limits.burst())
             .field("closed", &state.word.is_closed())
             .field("occupied", &state.word.is_occupied())
+            .field("max_waiters", &self.max_waiters)
             .finish_non_exhaustive()
     }
 }

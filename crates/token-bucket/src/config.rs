@@ -67,8 +67,10 @@ impl Rate {
 impl PartialEq for Rate {
     fn eq(&self, other: &Self) -> bool {
         let (a, b) = (self.period.as_nanos(), other.period.as_nanos());
+        // No rate at all, but given to be rejected: 0 in no time has any ratio to anything.
+        let zeros = (self.tokens == 0, a == 0) == (other.tokens == 0, b == 0);
         // OK: a period has less than 94 bits; compared as cross products in two halves.
-        cross(self.tokens, b) == cross(other.tokens, a)
+        zeros && cross(self.tokens, b) == cross(other.tokens, a)
     }
 }
 

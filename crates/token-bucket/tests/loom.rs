@@ -118,7 +118,8 @@ fn touch(_cell: *mut i32) {}
 fn a_refusal_never_mixes_two_configurations() {
     model(|| {
         // Before: 1 token in 8 s, for 3 s of which it has been accruing. After: 8 tokens in 1 s.
-        let slow = Config::new(Rate::new(1, core::time::Duration::from_secs(8))).burst(16).initial(0);
+        let slow =
+            Config::new(Rate::new(1, core::time::Duration::from_secs(8))).burst(16).initial(0);
         let fast = Config::new(Rate::per_second(8)).burst(1_000);
         let bucket = bucket(slow);
         let changer = thread::spawn({
@@ -156,9 +157,8 @@ fn two_changes_in_a_row_are_never_mixed_with_the_first_terms() {
 #[test]
 fn looking_never_mixes_two_configurations() {
     model(|| {
-        let terms = |secs| {
-            Config::new(Rate::new(1, core::time::Duration::from_secs(secs))).burst(secs)
-        };
+        let terms =
+            |secs| Config::new(Rate::new(1, core::time::Duration::from_secs(secs))).burst(secs);
         let bucket = bucket(terms(8));
         let changer = thread::spawn({
             let bucket = Arc::clone(&bucket);
@@ -181,7 +181,9 @@ fn a_grant_against_a_new_configuration_is_counted_in_either() {
         let bucket = bucket(slow(4));
         let changer = thread::spawn({
             let bucket = Arc::clone(&bucket);
-            move || bucket.reconfigure_at(&Config::new(Rate::per_second(7)).burst(6), at(0)).unwrap()
+            move || {
+                bucket.reconfigure_at(&Config::new(Rate::per_second(7)).burst(6), at(0)).unwrap()
+            }
         });
         assert_eq!(bucket.try_acquire_at(3, at(0)), Ok(()));
         changer.join().unwrap();

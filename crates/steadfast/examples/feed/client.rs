@@ -35,7 +35,7 @@ pub(crate) struct Client {
     pub(crate) margin: Margin,
     pub(crate) bucket: TokenBucket,
     pub(crate) started: Instant,
-    ends: Instant,
+    pub(crate) ends: Instant,
 }
 
 /// Which kind of worker.

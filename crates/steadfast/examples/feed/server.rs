@@ -102,17 +102,26 @@ fn accept(listener: &TcpListener, desk: &Arc<Desk>) -> io::Result<()> {
 }
 
 impl Desk {
-    fn serve(&self, stream: &TcpStream) -> io::Result<()> {
+    /// Talks until either side ends it, and leaves nothing of the connection behind.
+    fn serve(&self, mut stream: &TcpStream) -> io::Result<()> {
+        let mut client = None;
+        let talked = self.talk(stream, &mut client);
+        let was_cut = client.is_some_and(|(name, number)| self.close(&name, number));
+        if was_cut {
+            stream.write_all(format!("{}\n", Reply::Cut).as_bytes())?;
+        }
+        talked.and(stream.shutdown(Shutdown::Both))
+    }
+
+    fn talk(&self, mut stream: &TcpStream, client: &mut Option<(String, u64)>) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let mut writer = stream;
         let mut lines = BufReader::new(stream.try_clone()?);
-        let mut client: Option<(String, u64)> = None;
         let mut line = String::new();
         while next_line(&mut lines, &mut line)? {
-            let reply = match (Request::parse(&line), &client) {
+            let reply = match (Request::parse(&line), &*client) {
                 (Some(Request::Hello(name)), None) => {
                     let number = self.open(name, stream.try_clone()?);
-                    client = Some((name.to_owned(), number));
+                    *client = Some((name.to_owned(), number));
                     Reply::Quota(self.quota)
                 }
                 (Some(Request::Get(symbol)), Some((name, _))) => self.answer(name, symbol),
@@ -123,13 +132,9 @@ impl Desk {
             if reply == Reply::Cut {
                 break;
             }
-            writer.write_all(format!("{reply}\n").as_bytes())?;
+            stream.write_all(format!("{reply}\n").as_bytes())?;
         }
-        let was_cut = client.is_some_and(|(name, number)| self.close(&name, number));
-        if was_cut {
-            writer.write_all(format!("{}\n", Reply::Cut).as_bytes())?;
-        }
-        stream.shutdown(Shutdown::Both)
+        Ok(())
     }
 
     /// Enters a connection into the account of a client.

@@ -79,8 +79,10 @@ impl Worker {
     ) -> Result<bool, FeedError> {
         match granted {
             Ok(()) => {
-                self.waits.push(SystemClock.now().saturating_duration_since(asked));
-                Ok(true)
+                let now = SystemClock.now();
+                self.waits.push(now.saturating_duration_since(asked));
+                // A deadline ends waiting; what is there at once is granted after it as well.
+                Ok(now < self.client.ends)
             }
             // The end of the run; or another worker failed, and says why.
             Err(AcquireError::TimedOut { .. } | AcquireError::Closed) => Ok(false),
