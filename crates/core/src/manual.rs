@@ -98,16 +98,14 @@ impl Timer for ManualClock {
     }
 
     fn set(&self, alarm: &mut ManualAlarm, at: Instant, waker: &Waker) {
-        let new = waker.clone();
+        // An alarm that never rings is nothing to advance to, and keeps nobody's waker.
+        let mut new = (at != Instant::MAX).then(|| waker.clone());
         let (litter, due) = {
             let mut state = self.0.lock();
             let litter = alarm.key.take().and_then(|key| state.alarms.remove(key));
-            if at <= state.now {
-                (litter, Some(new))
-            } else {
-                alarm.key = Some(state.alarms.insert(at, new));
-                (litter, None)
-            }
+            let due = new.take_if(|_| at <= state.now);
+            alarm.key = new.map(|waker| state.alarms.insert(at, waker));
+            (litter, due)
         };
         drop(litter);
         if let Some(waker) = due {

@@ -10,10 +10,10 @@
 //! Everything else in the workspace says `steadfast_core::sync::…` and never asks which of them it
 //! got. The lock is used through [`Mutex::with`] alone, so that no guard can outlive its statement.
 
-#[cfg(not(any(feature = "portable-atomic", loom)))]
-pub use core::sync::atomic;
 #[cfg(not(loom))]
 pub use core::hint::spin_loop;
+#[cfg(not(any(feature = "portable-atomic", loom)))]
+pub use core::sync::atomic;
 #[cfg(loom)]
 pub use loom::{hint::spin_loop, sync::atomic};
 #[cfg(all(feature = "portable-atomic", not(loom)))]

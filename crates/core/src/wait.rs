@@ -224,13 +224,17 @@ impl<O: Deref<Target: Gate + Sized>> Wait<O> {
 
     /// Fails once `timeout` has passed since the first poll, and at once if the line ahead already
     /// makes that certain. Replaces an earlier limit.
+    ///
+    /// What is there at the first poll is granted, even with a timeout of zero.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.limit = Limit::Timeout(timeout);
         self
     }
 
-    /// Fails at `deadline`, an instant of the primitive's clock, and at once if the line ahead
-    /// already makes that certain. Replaces an earlier limit.
+    /// Fails at `deadline`, an instant of the primitive's clock, and at once if it has passed before
+    /// the first poll or the line ahead makes it impossible. Replaces an earlier limit.
+    ///
+    /// A request that waits and is found ready when it is woken for its deadline is granted.
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.limit = Limit::Deadline(deadline);
         self
@@ -243,7 +247,7 @@ impl<O: Deref<Target: Gate + Sized>> Wait<O> {
         loop {
             let now = gate.timer().now();
             let round = match self.ticket {
-                None => match knock(gate, self.request, now) {
+                None => match knock(gate, self.request, self.limit, now) {
                     Some(round) => round,
                     None => {
                         enter(gate, self.request, &mut self.limit, &mut self.ticket, now, poller)
@@ -282,12 +286,29 @@ impl<O: Deref<Target: Gate + Sized>> Wait<O> {
 
 /// Step 1: without a waker, a lock or a place. `None` means: not now.
 #[inline]
-fn knock<G: Gate>(gate: &G, request: G::Request, now: Instant) -> Option<Round<G::Pass, G::Error>> {
+fn knock<G: Gate>(
+    gate: &G,
+    request: G::Request,
+    limit: Limit,
+    now: Instant,
+) -> Option<Round<G::Pass, G::Error>> {
+    if matches!(limit, Limit::Deadline(deadline) if now > deadline) {
+        return Some(Round::Over(Err(too_late(gate, request, now))));
+    }
     match gate.attempt(request, Turn::Newcomer, now) {
         Attempt::Granted(pass) => Some(Round::Over(Ok(pass))),
         Attempt::Refused(error) => Some(Round::Over(Err(error))),
         Attempt::NotNow => None,
     }
+}
+
+/// The error of a deadline that has come.
+fn too_late<G: Gate>(gate: &G, request: G::Request, now: Instant) -> G::Error {
+    let ready_at = match gate.outlook(0, gate.weight(request), now) {
+        Outlook::At { at, .. } => at,
+        Outlook::Ready | Outlook::Never => now,
+    };
+    G::Error::from(Missed::Deadline { ready_at })
 }
 
 /// Steps 2 and 3: from outside to a place, or to a grant after all.
@@ -344,8 +365,11 @@ fn enter<G: Gate>(
             );
         }
         let wakes_at = poller.keeps_time.then(|| {
-            let asked =
-                if alone { queue.wake_time(gate, ready_at, spare) } else { latest_wake(ready_at, spare) };
+            let asked = if alone {
+                queue.wake_time(gate, ready_at, spare)
+            } else {
+                latest_wake(ready_at, spare)
+            };
             asked.min(deadline)
         });
         let ticket = queue.join(Place { weight, deadline, began: now, wakes_at }, waker);
@@ -394,11 +418,7 @@ fn advance<G: Gate>(
             }
             Attempt::Refused(error) => Some(Round::Over(Err(error))),
             Attempt::NotNow if limit.passed(now) => {
-                let ready_at = match gate.outlook(0, gate.weight(request), now) {
-                    Outlook::At { at, .. } => at,
-                    Outlook::Ready | Outlook::Never => now,
-                };
-                Some(Round::Over(Err(G::Error::from(Missed::Deadline { ready_at }))))
+                Some(Round::Over(Err(too_late(gate, request, now))))
             }
             Attempt::NotNow => None,
         };
@@ -553,7 +573,8 @@ impl<O: Deref<Target: Gate + Sized>> Wait<O> {
     pub fn wait(mut self) -> Output<O> {
         let gate: &O::Target = self.owner.as_ref().expect(POLLED_AFTER_END);
         if self.ticket.is_none() {
-            if let Some(Round::Over(result)) = knock(gate, self.request, gate.timer().now()) {
+            let now = gate.timer().now();
+            if let Some(Round::Over(result)) = knock(gate, self.request, self.limit, now) {
                 return self.finish(result);
             }
         }

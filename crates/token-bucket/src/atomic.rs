@@ -27,8 +27,8 @@
 use core::fmt;
 use core::sync::atomic::Ordering;
 
-use steadfast_core::sync::spin_loop;
 use steadfast_core::sync::atomic::{AtomicBool, AtomicU64, fence};
+use steadfast_core::sync::spin_loop;
 use steadfast_core::{Clock, Instant, Line, Step, SystemClock, const_unless_loom, update};
 
 use crate::config::{Config, ConfigError, Rate};
@@ -186,14 +186,15 @@ impl<C> TokenBucket<C> {
     /// # Errors
     ///
     /// [`TryAcquireError`] separates "not now" from "never".
-    #[inline]
+    // See `take`.
+    #[inline(always)]
     pub fn try_acquire_at(&self, n: u64, now: Instant) -> Result<(), TryAcquireError> {
-        match self.decide(move |state| state.take(n, now)) {
-            Some(Decision::Granted) => {
+        match self.take(n, now) {
+            Decision::Granted => {
                 self.count(n, false);
                 Ok(())
             }
-            Some(Decision::Denied { retry_at }) if self.line.weight() == 0 => {
+            Decision::Denied { retry_at } if self.line.weight() == 0 => {
                 self.count(n, true);
                 Err(TryAcquireError::Denied { retry_at, now })
             }
@@ -211,7 +212,7 @@ impl<C> TokenBucket<C> {
     /// As many tokens as there are between `min` and `max`, or 0.
     #[inline]
     pub(crate) fn take_between(&self, min: u64, max: u64, now: Instant) -> u64 {
-        let taken = self.decide(move |state| state.take_between(min, max, now)).unwrap_or(0);
+        let taken = self.decide(|state| state.take_between(min, max, now)).unwrap_or(0);
         self.count(taken, taken == 0);
         taken
     }
@@ -220,15 +221,42 @@ impl<C> TokenBucket<C> {
     #[cfg(feature = "wait")]
     #[inline]
     pub(crate) fn take_for_wait(&self, n: u64, in_turn: bool, now: Instant) -> Decision {
-        let decision =
-            self.decide(
-                move |state| if in_turn { state.take_in_turn(n, now) } else { state.take(n, now) },
-            );
-        let decision = decision.unwrap_or(Decision::Denied { retry_at: now });
+        let decision = if in_turn { self.take_closely(n, in_turn, now) } else { self.take(n, now) };
         if decision == Decision::Granted {
             self.count(n, false);
         }
         decision
+    }
+
+    /// Takes `n` tokens for a newcomer: the hot path.
+    // Two calls less: 89 instructions a grant become about 60.
+    #[inline(always)]
+    fn take(&self, n: u64, now: Instant) -> Decision {
+        let at_once = update(&self.word, |word| {
+            let word = Word(word);
+            match self.frame_of(word).state(word).take_at_once(n, now) {
+                Some((Decision::Granted, next)) => {
+                    Step::Replace(next.0, Some((Decision::Granted, word)))
+                }
+                Some((decision, _)) => Step::Keep(Some((decision, word))),
+                None => Step::Keep(None),
+            }
+        });
+        match at_once {
+            Some((Decision::Granted, _)) => Decision::Granted,
+            Some((decision, word)) if self.is_current(word) => decision,
+            // Not the common case; or a refusal by a mixture of frames, as in `decide`.
+            _ => self.take_closely(n, false, now),
+        }
+    }
+
+    /// Takes `n` tokens where anything can be the case.
+    #[cold]
+    #[inline(never)]
+    fn take_closely(&self, n: u64, in_turn: bool, now: Instant) -> Decision {
+        let decision = self
+            .decide(|state| if in_turn { state.take_in_turn(n, now) } else { state.take(n, now) });
+        decision.unwrap_or(Decision::Denied { retry_at: now })
     }
 
     /// Whole tokens that are there at `now`. Looking takes nothing.
@@ -437,13 +465,7 @@ impl<C> TokenBucket<C> {
     /// The answers that are neither a grant nor a refusal without a line.
     #[cold]
     #[inline(never)]
-    fn settle(
-        &self,
-        n: u64,
-        now: Instant,
-        decision: Option<Decision>,
-    ) -> Result<(), TryAcquireError> {
-        let mut decision = decision.unwrap_or(Decision::Denied { retry_at: now });
+    fn settle(&self, n: u64, now: Instant, mut decision: Decision) -> Result<(), TryAcquireError> {
         // The line may empty meanwhile; then the forecast is that of a moment ago.
         if let Decision::Denied { .. } = decision {
             let ahead = self.line.weight();
@@ -487,7 +509,8 @@ impl<C: Clock> TokenBucket<C> {
     /// # }
     /// # Ok::<(), steadfast_token_bucket::ConfigError>(())
     /// ```
-    #[inline]
+    // See `take`.
+    #[inline(always)]
     pub fn try_acquire(&self, n: u64) -> Result<(), TryAcquireError> {
         self.try_acquire_at(n, self.clock.now())
     }

@@ -475,3 +475,18 @@ mod data {
         assert!(refused(r#"{"tokens":5,"per":"soon"}"#).contains("expected a duration"));
     }
 }
+
+mod limits_of_waiting {
+    use super::*;
+
+    #[test]
+    fn a_deadline_in_the_past_fails_even_if_there_is_enough_and_a_timeout_of_zero_does_not() {
+        let clock = ManualClock::starting_at(at(10));
+        let bucket = Config::new(Rate::per_second(10)).build_with(&clock).unwrap();
+        let past = bucket.acquire(1).deadline(at(9));
+        assert_eq!(past.wait(), Err(AcquireError::TimedOut { ready_at: at(10) }));
+        bucket.acquire(1).deadline(at(10)).wait().unwrap();
+        bucket.acquire(1).timeout(Duration::ZERO).wait().unwrap();
+        assert_eq!(bucket.available(), 8);
+    }
+}

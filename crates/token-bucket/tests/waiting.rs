@@ -211,7 +211,10 @@ mod w2_cancel {
     use super::*;
 
     /// Runs what has been woken until nothing is, from alarm to alarm; says who was served when.
-    fn serve_all(clock: &ManualClock, tasks: &mut [Option<Task<Arc<Bucket>>>]) -> Vec<(usize, Instant)> {
+    fn serve_all(
+        clock: &ManualClock,
+        tasks: &mut [Option<Task<Arc<Bucket>>>],
+    ) -> Vec<(usize, Instant)> {
         let mut served = Vec::new();
         loop {
             for (i, place) in tasks.iter_mut().enumerate() {
@@ -288,7 +291,8 @@ mod w2_cancel {
         let mut small: Vec<_> = (0..5).map(|_| Task::joined(&bucket, 1)).collect();
         clock.advance(ms(400));
         drop(head);
-        let served = small.iter_mut().filter_map(|task| (task.run() == SERVED).then_some(())).count();
+        let served =
+            small.iter_mut().filter_map(|task| (task.run() == SERVED).then_some(())).count();
         assert_eq!(served, 4);
     }
 
@@ -490,9 +494,8 @@ mod w6_bounds {
     fn a_deadline_that_cannot_be_met_fails_at_once_and_registers_nothing() {
         let (bucket, clock) = bucket(ten_a_second(5));
         let late = |ready_at| Poll::Ready(Err(AcquireError::TimedOut { ready_at }));
-        let hasty = |n, timeout| {
-            Task::of(Acquire::new(Arc::clone(&bucket), n).timeout(ms(timeout))).poll()
-        };
+        let hasty =
+            |n, timeout| Task::of(Acquire::new(Arc::clone(&bucket), n).timeout(ms(timeout))).poll();
         assert_eq!(hasty(2, 199), late(at(200)));
         assert_eq!(hasty(1, 0), late(at(100)));
         assert_nobody_waits(&bucket);
@@ -623,7 +626,8 @@ mod w6_bounds {
         clock.set_now(at(1_000));
         assert_eq!(stuck.wakes(), 1);
         // Whatever happens now, the alarm is set for those who live.
-        let mut other = Task::of(Acquire::new(Arc::clone(&bucket), 1).timeout(ms(12_000))).pending();
+        let mut other =
+            Task::of(Acquire::new(Arc::clone(&bucket), 1).timeout(ms(12_000))).pending();
         assert_eq!(large.poll(), Poll::Pending);
         assert_eq!(clock.next_alarm(), Some(at(9_000)));
         bucket.reconfigure(&Config::new(Rate::per_minute(1)).burst(9)).unwrap();
@@ -734,19 +738,21 @@ mod w7_foreign_code {
         // By whom it is woken: a refund, a close, a leaver.
         for event in 0..3 {
             let (bucket, clock) = bucket(ten_a_second(5));
-            let first = Task::joined(&bucket, 1);
+            let mut first = Some(Task::joined(&bucket, 1));
             let mut broken = Task::new(&bucket, 1);
-            assert!(broken.poll_with(&on_wake(|| panic!("a broken waker, as intended"))).is_pending());
+            assert!(
+                broken.poll_with(&on_wake(|| panic!("a broken waker, as intended"))).is_pending()
+            );
             let mut next = Task::joined(&bucket, 1);
             if event != 2 {
-                drop(first);
+                drop(first.take());
             }
             match event {
                 0 => bucket.refund(1),
                 1 => bucket.close(),
                 _ => {
                     bucket.refund(1);
-                    drop(first);
+                    drop(first.take());
                 }
             }
             match event {
@@ -841,7 +847,7 @@ mod w7_foreign_code {
                 log.fetch_add(1, Ordering::SeqCst);
                 let _refused = bucket.try_acquire(1);
                 let _looked = bucket.stats();
-                drop(Task::new(&bucket, 1).poll());
+                let _pending = Task::new(&bucket, 1).poll();
                 let other = other.lock().unwrap().take();
                 drop(other);
                 bucket.refund(0);
@@ -943,7 +949,11 @@ mod w7_foreign_code {
             for wakes in &wakes {
                 assert!(task.poll_with(&Waker::from(Arc::clone(wakes))).is_pending());
             }
-            if refund { bucket.refund(1) } else { clock.advance(ms(100)) }
+            if refund {
+                bucket.refund(1)
+            } else {
+                clock.advance(ms(100))
+            }
             let counts: Vec<_> = wakes.iter().map(|wakes| wakes.0.load(Ordering::SeqCst)).collect();
             assert_eq!(counts, [0, 0, 0, 1]);
             assert_eq!(task.poll(), SERVED);
@@ -1035,7 +1045,7 @@ mod w8_fast_path {
     fn a_line_that_has_been_as_long_before_allocates_no_more_places() {
         let (bucket, clock) = bucket(ten_a_second(1));
         let waker = Waker::from(Arc::new(Wakes::default()));
-        let mut round = || {
+        let round = || {
             let before = allocations();
             let mut waits: [_; 4] = std::array::from_fn(|_| bucket.acquire(1));
             for wait in &mut waits {
@@ -1283,7 +1293,8 @@ mod threads {
             let _nobody_listens = done.send(());
             answer
         });
-        if let Err(mpsc::RecvTimeoutError::Timeout) = watchdog.recv_timeout(Duration::from_secs(20)) {
+        if let Err(mpsc::RecvTimeoutError::Timeout) = watchdog.recv_timeout(Duration::from_secs(20))
+        {
             panic!("a wake-up was lost: somebody still waits");
         }
         thread.join().expect("the watched test failed")
@@ -1295,7 +1306,8 @@ mod threads {
             let bucket =
                 Arc::new(Config::new(Rate::per_second(2_000)).burst(5).initial(0).build().unwrap());
             let start = SystemClock.now();
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
             let tasks: Vec<_> = (0..20)
                 .map(|_| {
                     let bucket = Arc::clone(&bucket);
@@ -1378,7 +1390,7 @@ mod threads {
         watched(|| {
             let config = Config::new(Rate::per_second(100)).burst(2).initial(0);
             let bucket = Arc::new(config.build().unwrap());
-            let _stuck = Task::joined(&bucket, 1);
+            let _stuck = Task::joined(&bucket, 2);
             let late = bucket.acquire(1).timeout(ms(60)).wait();
             assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
         });
@@ -1387,8 +1399,9 @@ mod threads {
     #[test]
     fn a_storm_of_timeouts_and_cancels_loses_nobody() {
         watched(|| {
-            let bucket =
-                Arc::new(Config::new(Rate::per_second(20_000)).burst(10).initial(0).build().unwrap());
+            let bucket = Arc::new(
+                Config::new(Rate::per_second(20_000)).burst(10).initial(0).build().unwrap(),
+            );
             let granted = Arc::new(AtomicU64::new(0));
             let start = SystemClock.now();
             let end = start.saturating_add(Duration::from_secs(1));
@@ -1401,7 +1414,10 @@ mod threads {
                             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                             let n = 1 + (dice >> 33) % 5;
                             let result = match (dice >> 40) % 5 {
-                                0 => bucket.acquire(n).timeout(Duration::from_micros((dice >> 50) % 2_000)).wait(),
+                                0 => bucket
+                                    .acquire(n)
+                                    .timeout(Duration::from_micros((dice >> 50) % 2_000))
+                                    .wait(),
                                 1 => {
                                     // Polled as a task, then dropped or waited for as a thread.
                                     let mut task = Task::new(&bucket, n);
@@ -1427,7 +1443,10 @@ mod threads {
             threads.into_iter().for_each(|thread| thread.join().unwrap());
             let took = SystemClock.now().saturating_duration_since(start).as_nanos();
             let granted = u128::from(granted.load(Ordering::Relaxed));
-            assert!(granted * 1_000_000_000 <= took * 20_000 + 1_000_000_000, "{granted} in {took} ns");
+            assert!(
+                granted * 1_000_000_000 <= took * 20_000 + 1_000_000_000,
+                "{granted} in {took} ns"
+            );
             assert!(granted > 5_000, "they hardly moved: {granted}");
             assert_nobody_waits(&bucket);
         });

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use steadfast::token_bucket::Stats;
 
-use crate::client::{Client, FeedError, Kind, Outcome};
+use crate::client::{Client, FeedError, Kind, Outcome, TASKS, THREADS};
 use crate::server::Seen;
 
 /// The live line: rewritten in place on a terminal, one after the other elsewhere.
@@ -95,7 +95,7 @@ impl<'a> Report<'a> {
     pub(crate) fn complaints(&self) -> Vec<String> {
         let mut complaints = Vec::new();
         if self.seen.violations > 0 {
-            complaints.push(format!("the quota was exceeded {} times", self.seen.violations));
+            complaints.push(format!("requests above the quota: {}", self.seen.violations));
         }
         if self.all.quoted != self.seen.quoted {
             let (client, server) = (self.all.quoted, self.seen.quoted);
@@ -104,7 +104,7 @@ impl<'a> Report<'a> {
         let mut failures: Vec<_> = self.failures.iter().map(FeedError::to_string).collect();
         failures.sort_unstable();
         for same in failures.chunk_by(|a, b| a == b) {
-            complaints.push(format!("{} of the workers: {}", same.len(), same[0]));
+            complaints.push(format!("{} of {} workers: {}", same.len(), THREADS + TASKS, same[0]));
         }
         complaints
     }
