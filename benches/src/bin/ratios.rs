@@ -15,6 +15,9 @@ const SLICE: Duration = Duration::from_millis(2);
 /// Starting two threads takes a while.
 const SLICE_OF_TWO: Duration = Duration::from_millis(10);
 
+/// Each contender begins its slice with the caches full of another's table.
+const SLICE_OF_KEYS: Duration = Duration::from_millis(60);
+
 struct Contender {
     case: Case,
     run: Run,
@@ -27,7 +30,11 @@ struct Contender {
 impl Contender {
     fn new(case: Case) -> Self {
         let mut run = case.prepare();
-        let slice = if case.threads == 1 { SLICE } else { SLICE_OF_TWO };
+        let slice = match case.threads {
+            _ if case.group.starts_with("keyed") => SLICE_OF_KEYS,
+            1 => SLICE,
+            _ => SLICE_OF_TWO,
+        };
         let mut times = 1_000;
         while run(times) < slice / 2 {
             times *= 2;

@@ -352,6 +352,11 @@ impl Queue {
         self.called > 0
     }
 
+    /// Whether the next has its alarm.
+    pub(crate) fn turn_is_timed(&self) -> bool {
+        self.bells[TURN].armed.is_some()
+    }
+
     /// Whether this place is the next to be called.
     pub(crate) fn is_next(&self, ticket: Ticket) -> bool {
         self.next == ticket.slot

@@ -12,10 +12,10 @@ use std::borrow::{Borrow, ToOwned};
 use std::boxed::Box;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::vec::Vec;
 
-use hashbrown::HashTable;
 use parking_lot::Mutex;
 
 /// The most keys that a table can be made for.
@@ -67,17 +67,26 @@ pub struct KeyedTable<K, V, S = RandomState> {
 #[repr(align(128))]
 struct Shard<K, V>(Mutex<Entries<K, V>>);
 
+/// An open-addressing table with linear probing: a look-up that hits costs one cache miss, or two if
+/// the entry lies across a line's end.
+///
+/// Every entry lies at its home, the low bits of its hash, or after it with no vacancy between.
 struct Entries<K, V> {
-    index: HashTable<u32>,
+    /// A power of two, or none at all; at most seven in eight are used.
     slots: Vec<Slot<K, V>>,
-    vacant: Vec<u32>,
+    used: usize,
     /// The next slot to be swept.
     hand: usize,
 }
 
 enum Slot<K, V> {
     Vacant,
-    Used { hash: u64, key: K, value: V },
+    /// The hash is not zero, so that a vacancy needs no room of its own.
+    Used {
+        hash: NonZeroU64,
+        key: K,
+        value: V,
+    },
 }
 
 impl<K: Hash + Eq, V> KeyedTable<K, V> {
@@ -132,7 +141,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> KeyedTable<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         {
             let mut entries = self.shard(hash).lock();
             if let Some(value) = entries.find(hash, key) {
@@ -155,12 +164,13 @@ impl<K: Hash + Eq, V, S: BuildHasher> KeyedTable<K, V, S> {
     }
 
     /// Runs `f` on the value of `key`, if it is there. Nothing is added or forgotten.
+    #[inline]
     pub fn look<Q, R>(&self, key: &Q, f: impl FnOnce(Option<&mut V>) -> R) -> R
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         f(self.shard(hash).lock().find(hash, key))
     }
 
@@ -168,8 +178,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> KeyedTable<K, V, S> {
     pub fn forget_idle(&self, is_idle: impl Fn(&V) -> bool) {
         for Shard(shard) in &self.shards {
             let mut entries = shard.lock();
-            let all = entries.slots.len();
-            self.sweep(&mut entries, all, &is_idle);
+            self.sweep(&mut entries, usize::MAX, &is_idle);
         }
     }
 
@@ -190,10 +199,17 @@ impl<K: Hash + Eq, V, S: BuildHasher> KeyedTable<K, V, S> {
     }
 
     #[inline]
-    fn shard(&self, hash: u64) -> &Mutex<Entries<K, V>> {
+    fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> NonZeroU64 {
+        // One bit of 64, which neither the shard nor the home looks at, makes it never zero.
+        let hash = self.hasher.hash_one(key) | 1 << 63;
+        NonZeroU64::new(hash).expect("the highest bit is set")
+    }
+
+    #[inline]
+    fn shard(&self, hash: NonZeroU64) -> &Mutex<Entries<K, V>> {
         // OK: bits in the middle, which the index inside a shard does not use; their truncation on
         // 32-bit targets is followed by the mask.
-        let shard = (hash >> 32) as usize & (self.shards.len() - 1);
+        let shard = (hash.get() >> 32) as usize & (self.shards.len() - 1);
         &self.shards[shard].0
     }
 
@@ -222,7 +238,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> KeyedTable<K, V, S> {
     /// Looks for an idle entry in other shards, one after the other, so that a table that is full
     /// of idle entries always has a place.
     #[cold]
-    fn sweep_elsewhere(&self, hash: u64, is_idle: &impl Fn(&V) -> bool) {
+    fn sweep_elsewhere(&self, hash: NonZeroU64, is_idle: &impl Fn(&V) -> bool) {
         for _ in 0..self.shards.len() {
             // ORDERING: Relaxed; where to begin is of no consequence.
             let shard = self.cursor.fetch_add(1, Ordering::Relaxed) % self.shards.len();
@@ -242,64 +258,115 @@ impl<K: Hash + Eq, V, S: BuildHasher> KeyedTable<K, V, S> {
 
 impl<K: Eq, V> Entries<K, V> {
     const fn new() -> Self {
-        Self { index: HashTable::new(), slots: Vec::new(), vacant: Vec::new(), hand: 0 }
+        Self { slots: Vec::new(), used: 0, hand: 0 }
+    }
+
+    /// The slot `steps` after `slot`, beginning again at the end.
+    #[inline]
+    fn after(&self, slot: usize, steps: usize) -> usize {
+        slot.wrapping_add(steps) & (self.slots.len() - 1)
     }
 
     #[inline]
-    fn find<Q: Eq + ?Sized>(&mut self, hash: u64, key: &Q) -> Option<&mut V>
+    fn home(&self, hash: NonZeroU64) -> usize {
+        // OK: the low bits are all that is kept anyway.
+        self.after(hash.get() as usize, 0)
+    }
+
+    #[inline]
+    fn find<Q: Eq + ?Sized>(&mut self, hash: NonZeroU64, wanted: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
     {
-        let slots = &self.slots;
-        let is_it = |&slot: &u32| match &slots[slot as usize] {
-            Slot::Used { key: known, .. } => known.borrow() == key,
-            Slot::Vacant => false,
-        };
-        let slot = *self.index.find(hash, is_it)?;
-        match &mut self.slots[slot as usize] {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let mut at = self.home(hash);
+        // Ends at a vacancy, of which there always are some.
+        loop {
+            match &self.slots[at] {
+                Slot::Vacant => return None,
+                Slot::Used { hash: other, key, .. } if *other == hash && key.borrow() == wanted => {
+                    break;
+                }
+                Slot::Used { .. } => at = self.after(at, 1),
+            }
+        }
+        match &mut self.slots[at] {
             Slot::Used { value, .. } => Some(value),
             Slot::Vacant => None,
         }
     }
 
-    fn insert(&mut self, hash: u64, key: K, value: V) -> &mut V {
-        let used = Slot::Used { hash, key, value };
-        let slot = if let Some(slot) = self.vacant.pop() {
-            self.slots[slot as usize] = used;
-            slot
-        } else {
-            self.slots.push(used);
-            u32::try_from(self.slots.len() - 1).expect("the capacity is at most 2^31")
-        };
-        let slots = &self.slots;
-        self.index.insert_unique(hash, slot, |&slot| match &slots[slot as usize] {
-            Slot::Used { hash, .. } => *hash,
-            Slot::Vacant => 0,
-        });
-        match &mut self.slots[slot as usize] {
+    fn insert(&mut self, hash: NonZeroU64, key: K, value: V) -> &mut V {
+        if (self.used + 1) * 8 > self.slots.len() * 7 {
+            self.grow();
+        }
+        self.used += 1;
+        let at = self.vacancy(hash);
+        self.slots[at] = Slot::Used { hash, key, value };
+        match &mut self.slots[at] {
             Slot::Used { value, .. } => value,
             Slot::Vacant => unreachable!("just written"),
         }
     }
 
-    /// Looks at the next `most` entries and forgets those that are idle.
+    /// The first vacant slot from the home of `hash`.
+    fn vacancy(&self, hash: NonZeroU64) -> usize {
+        let mut at = self.home(hash);
+        while matches!(self.slots[at], Slot::Used { .. }) {
+            at = self.after(at, 1);
+        }
+        at
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let size = (self.slots.len() * 2).max(4);
+        let larger = (0..size).map(|_| Slot::Vacant).collect();
+        for slot in core::mem::replace(&mut self.slots, larger) {
+            if let Slot::Used { hash, .. } = slot {
+                let at = self.vacancy(hash);
+                self.slots[at] = slot;
+            }
+        }
+    }
+
+    /// Removes the entry at `hole`, and moves those behind it up, so that no vacancy lies between
+    /// them and their homes.
+    fn remove(&mut self, mut hole: usize) {
+        self.used -= 1;
+        let mut at = self.after(hole, 1);
+        while let Slot::Used { hash, .. } = self.slots[at] {
+            let mask = self.slots.len() - 1;
+            let from_home = at.wrapping_sub(self.home(hash)) & mask;
+            let from_hole = at.wrapping_sub(hole) & mask;
+            if from_home >= from_hole {
+                self.slots.swap(hole, at);
+                hole = at;
+            }
+            at = self.after(at, 1);
+        }
+        self.slots[hole] = Slot::Vacant;
+    }
+
+    /// Looks at the next `most` entries and forgets those that are idle. Where there are few, it
+    /// gives up after so many vacancies.
     fn sweep(&mut self, most: usize, is_idle: impl Fn(&V) -> bool) -> usize {
-        let mut forgotten = 0;
-        for _ in 0..most.min(self.slots.len()) {
-            self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
-            let Slot::Used { hash, value, .. } = &self.slots[self.hand] else {
-                continue;
-            };
-            if !is_idle(value) {
-                continue;
+        let (mut looked, mut forgotten) = (0, 0);
+        let mut steps = most.saturating_mul(8).min(self.slots.len());
+        while looked < most && steps > 0 {
+            if let Slot::Used { value, .. } = &self.slots[self.hand] {
+                looked += 1;
+                if is_idle(value) {
+                    self.remove(self.hand);
+                    forgotten += 1;
+                    // Another may have moved up into this slot.
+                    continue;
+                }
             }
-            let slot = u32::try_from(self.hand).expect("the capacity is at most 2^31");
-            if let Ok(entry) = self.index.find_entry(*hash, |&other| other == slot) {
-                entry.remove();
-            }
-            self.slots[self.hand] = Slot::Vacant;
-            self.vacant.push(slot);
-            forgotten += 1;
+            self.hand = self.after(self.hand, 1);
+            steps -= 1;
         }
         forgotten
     }
@@ -360,7 +427,7 @@ mod tests {
             table.with(&key, || 0, |_| true, |_| ()).unwrap();
         }
         let slots: usize = table.shards.iter().map(|shard| shard.0.lock().slots.len()).sum();
-        assert!(slots <= 64, "{slots}");
+        assert!(slots <= 128, "{slots}");
         table.forget_idle(|_| true);
         assert!(table.is_empty());
     }

@@ -425,9 +425,9 @@ fn advance<G: Gate>(
         if let Some(round) = over {
             let was_called = queue.is_called(ticket);
             let litter = queue.leave(ticket, |occupied| gate.mark(occupied));
-            // Of those called together, the last one settles for all. It need not come: the alarm
-            // is set for whoever follows them.
-            let last = !queue.anybody_called() || !was_called;
+            // Of those called together, the last one settles for all. It need not come, if the
+            // alarm is set for whoever follows them.
+            let last = !queue.anybody_called() || !was_called || !queue.turn_is_timed();
             let errands = if last { queue.settle(gate, now, None) } else { Errands::NONE };
             return (round, Errands { litter, ..errands });
         }

@@ -128,7 +128,8 @@ impl Config {
     /// tokens.
     ///
     /// To reach the full rate with tasks that wait, let it be at least the rate times the timer's
-    /// granularity: what accrues above the burst while a timer is late is lost.
+    /// granularity: what accrues above the burst while a timer is late is lost. Time itself is whole
+    /// nanoseconds: a bucket of one token that takes 1⅔ ns to accrue grants one every 2 ns.
     pub const fn burst(mut self, tokens: u64) -> Self {
         self.burst = Some(tokens);
         self

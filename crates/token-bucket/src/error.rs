@@ -35,7 +35,7 @@ impl TryAcquireError {
     ///
     /// ```
     /// use core::time::Duration;
-    /// use steadfast_core::{Instant, saturating_u64};
+    /// use steadfast_core::Instant;
     /// use steadfast_token_bucket::{Config, Rate, TokenBucket};
     ///
     /// static LIMIT: TokenBucket = Config::new(Rate::per_second(4)).burst(1).build_static();

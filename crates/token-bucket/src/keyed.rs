@@ -3,6 +3,7 @@
 use core::fmt;
 use core::ops::Deref;
 use std::borrow::{Borrow, ToOwned};
+use std::boxed::Box;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, OnceLock};
 
@@ -12,7 +13,7 @@ use steadfast_core::{Clock, Instant, Line, SystemClock, Timer};
 
 use crate::config::{Config, ConfigError};
 use crate::error::TryAcquireError;
-use crate::state::{Decision, State};
+use crate::state::{Decision, Limits, State, Word};
 use crate::wait::Acquire;
 
 /// A token bucket per key, for at most so many keys at once.
@@ -49,14 +50,27 @@ use crate::wait::Acquire;
 pub struct Keyed<K, C = SystemClock, S = RandomState> {
     table: KeyedTable<K, Entry, S>,
     config: Config,
+    /// Of all keys but those that have their own.
+    limits: Limits,
     overflow: Option<KeyedTable<(), Entry, S>>,
     clock: C,
 }
 
 /// The bucket of one key.
+///
+/// Two of them fit into a cache line beside their keys and hashes, as long as they are what most
+/// are.
 struct Entry {
-    state: State,
-    /// Has a limit of its own, which must not be forgotten.
+    word: Word,
+    horizon: u64,
+    /// What most keys do without.
+    own: Option<Box<Own>>,
+}
+
+/// What sets a key apart.
+struct Own {
+    limits: Limits,
+    /// The limits are its own and must not be forgotten.
     pinned: bool,
     /// The line, while somebody has a handle on it.
     line: Option<Arc<Line>>,
@@ -162,19 +176,22 @@ impl<K: Hash + Eq, S: BuildHasher + Clone> KeyedBuilder<K, S> {
             return Err(ConfigError::CapacityOutOfRange { capacity: self.capacity, max });
         }
         // What can be built now can be built at any time.
-        self.config.state(Instant::ZERO)?;
+        let limits = self.config.state(Instant::ZERO)?.limits();
         let overflow = match self.overflow {
             Some(config) => {
                 let state = config.state(clock.now())?;
                 let table = KeyedTable::with_hasher(1, self.hasher.clone());
-                let entry = || Entry { state, pinned: true, line: None };
+                let entry = || {
+                    let own = Own { limits: state.limits(), pinned: true, line: None };
+                    Entry { own: Some(Box::new(own)), ..Entry::new(state) }
+                };
                 let _first = table.with(&(), entry, |_| false, |_| ());
                 Some(table)
             }
             None => None,
         };
         let table = KeyedTable::with_hasher(self.capacity, self.hasher);
-        Ok(Keyed { table, config: self.config, overflow, clock })
+        Ok(Keyed { table, config: self.config, limits, overflow, clock })
     }
 }
 
@@ -190,14 +207,31 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
+        // The common case first, where little enough happens to be inlined into the look-up.
+        let at_once = self.table.look(key, |entry| entry?.take_at_once(self.limits, n, now));
+        match at_once {
+            Some(Decision::Granted) => Ok(()),
+            Some(Decision::Denied { retry_at }) => Err(KeyedError::Denied { retry_at, now }),
+            _ => self.try_acquire_closely(key, n, now),
+        }
+    }
+
+    /// [`try_acquire_at`](Keyed::try_acquire_at) where anything can be the case.
+    #[cold]
+    #[inline(never)]
+    fn try_acquire_closely<Q>(&self, key: &Q, n: u64, now: Instant) -> Result<(), KeyedError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
         self.with(key, now, |entry| {
-            let (decision, next) = entry.state.take(n, now);
-            entry.state = next;
+            let (decision, next) = entry.state(self.limits).take(n, now);
+            entry.set(next);
             match decision {
                 Decision::Granted => Ok(()),
                 Decision::Denied { retry_at } => {
-                    let ahead = entry.line.as_ref().map_or(0, |line| line.weight());
-                    match entry.state.behind_line(n, ahead, now) {
+                    let ahead = entry.line().map_or(0, |line| line.weight());
+                    match next.behind_line(n, ahead, now) {
                         Decision::Denied { retry_at: behind } if ahead > 0 => {
                             Err(KeyedError::Denied { retry_at: behind, now })
                         }
@@ -206,7 +240,7 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
                 }
                 // Nothing closes the bucket of a key.
                 Decision::ExceedsBurst | Decision::Closed => {
-                    Err(KeyedError::ExceedsBurst { burst: entry.state.limits().burst() })
+                    Err(KeyedError::ExceedsBurst { burst: next.limits().burst() })
                 }
             }
         })?
@@ -247,8 +281,8 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
     {
         let line = self.table.look(key, |entry| {
             let entry = entry?;
-            entry.state = entry.state.refund(n);
-            entry.line.clone()
+            entry.set(entry.state(self.limits).refund(n));
+            entry.line().cloned()
         });
         if let Some(line) = line {
             line.wake_first(|occupied| self.mark(key, occupied));
@@ -307,7 +341,7 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
     /// Forgets all keys whose buckets are full again at `now`: for a moment of your choice. New keys
     /// do the same bit by bit.
     pub fn forget_idle_at(&self, now: Instant) {
-        self.table.forget_idle(|entry| entry.is_idle(now));
+        self.table.forget_idle(|entry| entry.is_idle(self.limits, now));
     }
 
     /// Runs `f` on the entry of `key`, made full if need be, or on the one that those without a
@@ -323,7 +357,7 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let idle = |entry: &Entry| entry.is_idle(now);
+        let idle = |entry: &Entry| entry.is_idle(self.limits, now);
         match (self.table.with(key, || self.full(now), idle, &mut f), &self.overflow) {
             (Err(_), Some(shared)) => shared.with(&(), || self.full(now), |_| false, f),
             (answer, _) => answer,
@@ -337,13 +371,12 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
     {
         f(self
             .table
-            .look(key, |entry| entry.map(|entry| entry.state))
-            .unwrap_or_else(|| self.full(now).state))
+            .look(key, |entry| entry.map(|entry| entry.state(self.limits)))
+            .unwrap_or_else(|| self.full(now).state(self.limits)))
     }
 
     fn full(&self, now: Instant) -> Entry {
-        let state = self.config.state(now).expect("checked when the limiter was built");
-        Entry { state, pinned: false, line: None }
+        Entry::new(self.config.state(now).expect("checked when the limiter was built"))
     }
 
     fn change_limit<Q>(
@@ -358,20 +391,20 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let limits = config.limits()?;
-        let idle = |entry: &Entry| entry.is_idle(now);
+        let idle = |entry: &Entry| entry.is_idle(self.limits, now);
         let line = self.table.with(
             key,
             || self.full(now),
             idle,
             |entry| {
                 // A key that was not known is full, and full it stays.
-                let was_full = entry.state.is_full(now);
-                entry.state = entry.state.reconfigure(limits, now);
-                if was_full {
-                    entry.state = entry.state.refund(limits.burst());
-                }
-                entry.pinned = pinned;
-                entry.line.clone()
+                let state = entry.state(self.limits);
+                let next = state.reconfigure(limits, now);
+                entry.set(if state.is_full(now) { next.refund(limits.burst()) } else { next });
+                let own = entry.own(limits);
+                own.limits = limits;
+                own.pinned = pinned;
+                own.line.clone()
             },
         )?;
         if let Some(line) = line {
@@ -388,7 +421,7 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
         // An entry with a line in use is never forgotten, so it is there.
         self.table.look(key, |entry| {
             if let Some(entry) = entry {
-                entry.state = entry.state.with_occupied(occupied);
+                entry.set(entry.state(self.limits).with_occupied(occupied));
             }
         });
     }
@@ -547,7 +580,10 @@ where
             // The key was tried a moment ago, so it has a place, or there is none for it: then the
             // handle waits in a line of its own, and every attempt says so.
             let line = self.keyed.table.look(&self.name, |entry| {
-                entry.map(|entry| Arc::clone(entry.line.get_or_insert_with(Arc::default)))
+                entry.map(|entry| {
+                    let own = entry.own(self.keyed.limits);
+                    Arc::clone(own.line.get_or_insert_with(Arc::default))
+                })
             });
             line.unwrap_or_default()
         })
@@ -563,18 +599,19 @@ where
 
     fn attempt(&self, n: u64, turn: Turn, now: Instant) -> Attempt<(), KeyedError> {
         let keyed = &*self.keyed;
-        let idle = |entry: &Entry| entry.is_idle(now);
+        let idle = |entry: &Entry| entry.is_idle(keyed.limits, now);
         let decision = keyed.table.with(
             &self.name,
             || keyed.full(now),
             idle,
             |entry| {
+                let state = entry.state(keyed.limits);
                 let (decision, next) = match turn {
-                    Turn::Head => entry.state.take_in_turn(n, now),
-                    Turn::Newcomer => entry.state.take(n, now),
+                    Turn::Head => state.take_in_turn(n, now),
+                    Turn::Newcomer => state.take(n, now),
                 };
-                entry.state = next;
-                (decision, entry.state.limits().burst())
+                entry.set(next);
+                (decision, next.limits().burst())
             },
         );
         match decision {
@@ -604,11 +641,52 @@ where
 }
 
 impl Entry {
+    /// One with the limits of all.
+    fn new(state: State) -> Self {
+        Self { word: state.word, horizon: state.horizon, own: None }
+    }
+
+    #[inline]
+    fn state(&self, common: Limits) -> State {
+        let limits = self.own.as_ref().map_or(common, |own| own.limits);
+        State { limits, horizon: self.horizon, word: self.word }
+    }
+
+    /// Takes `n` tokens in the common case: those of [`State::take_at_once`], without a line.
+    #[inline]
+    fn take_at_once(&mut self, common: Limits, n: u64, now: Instant) -> Option<Decision> {
+        let (decision, word) = self.state(common).take_at_once(n, now)?;
+        if decision == Decision::Granted {
+            self.word = word;
+        } else if self.own.is_some() {
+            return None;
+        }
+        Some(decision)
+    }
+
+    /// Keeps a state of the same limits.
+    #[inline]
+    fn set(&mut self, state: State) {
+        self.word = state.word;
+        self.horizon = state.horizon;
+    }
+
+    #[inline]
+    fn line(&self) -> Option<&Arc<Line>> {
+        self.own.as_ref().and_then(|own| own.line.as_ref())
+    }
+
+    fn own(&mut self, limits: Limits) -> &mut Own {
+        self.own.get_or_insert_with(|| Box::new(Own { limits, pinned: false, line: None }))
+    }
+
     /// Whether nothing would be lost if it were forgotten.
     #[inline]
-    fn is_idle(&self, now: Instant) -> bool {
-        let unused = self.line.as_ref().is_none_or(|line| Arc::strong_count(line) == 1);
-        !self.pinned && unused && !self.state.word().is_occupied() && self.state.is_full(now)
+    fn is_idle(&self, common: Limits, now: Instant) -> bool {
+        let used = self.own.as_ref().is_some_and(|own| {
+            own.pinned || own.line.as_ref().is_some_and(|line| Arc::strong_count(line) > 1)
+        });
+        !used && !self.word.is_occupied() && self.state(common).is_full(now)
     }
 }
 

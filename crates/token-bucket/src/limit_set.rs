@@ -52,20 +52,24 @@ pub const fn take_all<const N: usize>(
     in_turn: bool,
     now: Instant,
 ) -> (Decision, [State; N]) {
-    let mut next = states;
+    let (mut granted, mut refused) = (states, states);
     let mut verdict = Decision::Granted;
     let mut index = 0;
     while index < N {
         let state = states[index];
-        let (decision, taken) =
+        let (decision, next) =
             if in_turn { state.take_in_turn(n, now) } else { state.take(n, now) };
-        next[index] = taken;
+        match decision {
+            Decision::Granted => granted[index] = next,
+            // The same state, or one that believes a clock that has stepped back.
+            _ => refused[index] = next,
+        }
         verdict = verdict.stricter(decision);
         index += 1;
     }
     match verdict {
-        Decision::Granted => (verdict, next),
-        _ => (verdict, states),
+        Decision::Granted => (verdict, granted),
+        _ => (verdict, refused),
     }
 }
 

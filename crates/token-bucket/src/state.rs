@@ -74,7 +74,7 @@
 //! |---|---|---|
 //! | stands still | grants what is left, then denies | no grant until it moves |
 //! | jumps ahead, by any amount | is full | one burst too early |
-//! | steps back by up to 60 s | accrues nothing until the clock is back where it was | denial for the step |
+//! | steps back by up to 60 s | is as it was at that earlier time, less what has been taken since | denial for the step |
 //! | steps back by more | takes the new time for true and begins empty | denial for 60 s, or for as long as the request takes to accrue |
 
 use core::fmt;
@@ -234,7 +234,7 @@ impl Decision {
 /// # Examples
 ///
 /// ```
-/// use steadfast_core::{Instant, saturating_u64};
+/// use steadfast_core::Instant;
 /// use steadfast_token_bucket::{Config, Rate};
 /// use steadfast_token_bucket::state::Decision;
 ///
@@ -448,6 +448,10 @@ impl State {
         let total = ahead + u128::from(n);
         if self.has(total, now) {
             return Outlook::Ready;
+        }
+        if self.is_full(now) {
+            // Nothing more comes until one of those ahead takes its share, and that one will tell.
+            return Outlook::At { at: Instant::MAX, spare: Duration::ZERO };
         }
         Outlook::At { at: self.ready_at(total, now), spare: self.spare(n) }
     }

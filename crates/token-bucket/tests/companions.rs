@@ -214,6 +214,20 @@ mod limit_set {
     }
 
     #[test]
+    fn a_large_step_back_never_wedges_the_set() {
+        let clock = ManualClock::starting_at(at(3_700_000));
+        let set = set(&clock);
+        set.try_acquire(10).unwrap();
+        clock.set_now(at(100_000));
+        let retry_at = match set.try_acquire(5) {
+            Err(TryAcquireError::Denied { retry_at, .. }) => retry_at,
+            other => panic!("{other:?}"),
+        };
+        clock.set_now(retry_at);
+        set.try_acquire(5).unwrap();
+    }
+
+    #[test]
     fn a_thread_waits_for_all_limits() {
         let set = LimitSet::build([
             Config::new(Rate::per_second(1_000)).burst(1),
