@@ -10,6 +10,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// CPU time that this process has used, all threads together.
+///
+/// # Panics
+///
+/// If the system says that it is negative.
 pub fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let secs = u64::try_from(time.tv_sec).expect("CPU time is not negative");

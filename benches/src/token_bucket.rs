@@ -4,6 +4,9 @@
 //! refusals at one token an hour, with the bucket empty. Every contender is reached through an
 //! opaque reference, so that none can keep its settings in registers across operations.
 
+#![expect(clippy::items_after_statements, reason = "a group's name stands above its cases")]
+#![expect(clippy::trivially_copy_pass_by_ref, reason = "keys are passed as the limiters want them")]
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::hint::black_box;

@@ -6,6 +6,7 @@
 //! measured with a ticket that a task draws just before it first polls; two workers may draw and
 //! join in different order, so a displacement of one or two is the measurement's own.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -152,7 +153,7 @@ where
     runtime.block_on(async {
         tokio::time::sleep_until(run.end.into()).await;
     });
-    let cpu = cpu_time() - cpu;
+    let cpu = cpu_time().saturating_sub(cpu);
     runtime.block_on(async {
         for task in tasks {
             // leaky-bucket loses a wake-up now and then, and its waiters stay for ever.
@@ -193,7 +194,7 @@ fn threads<L: Send + Sync + 'static>(
     for thread in threads {
         thread.join().expect("no waiter panics");
     }
-    let cpu = cpu_time() - cpu;
+    let cpu = cpu_time().saturating_sub(cpu);
     run.sample(load, cpu)
 }
 
@@ -248,7 +249,7 @@ struct TicketLock {
 }
 
 struct Tickets {
-    line: std::collections::VecDeque<Arc<Condvar>>,
+    line: VecDeque<Arc<Condvar>>,
     bucket: steadfast_token_bucket::state::State,
 }
 
@@ -257,7 +258,7 @@ fn ticket_threads(load: Load) -> Sample {
     use steadfast_token_bucket::state::Decision;
     let config = Config::new(Rate::per_second(load.rate)).burst(load.burst);
     let bucket = config.state(SystemClock.now()).expect("the loads are valid");
-    let lock = TicketLock { state: Mutex::new(Tickets { line: Default::default(), bucket }) };
+    let lock = TicketLock { state: Mutex::new(Tickets { line: VecDeque::default(), bucket }) };
     threads(load, lock, |lock| {
         let mut wakes = 0;
         let mine = Arc::new(Condvar::new());
@@ -296,13 +297,14 @@ fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
     values[values.len() / 2]
 }
 
+type Limiter = (&'static str, fn(Load) -> Sample);
+
 fn main() {
     let mut args = std::env::args().skip(1);
     let seconds = args.next().map_or(2.0, |arg| arg.parse().expect("seconds"));
     let rounds: usize = args.next().map_or(3, |arg| arg.parse().expect("rounds"));
     let time = Duration::from_secs_f64(seconds);
     let load = |waiters, rate, burst| Load { waiters, rate, burst, time, watch_order: false };
-    type Limiter = (&'static str, fn(Load) -> Sample);
     let tasks: &[Limiter] = &[
         ("steadfast", our_tasks),
         ("governor", governor_tasks),

@@ -354,7 +354,7 @@ impl Queue {
 
     /// Whether the next has its alarm.
     pub(crate) fn turn_is_timed(&self) -> bool {
-        self.bells[TURN].armed.is_some()
+        self.bells[TURN].armed.is_some_and(|(_, whom)| whom.slot == self.next)
     }
 
     /// Whether this place is the next to be called.

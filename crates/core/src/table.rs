@@ -268,8 +268,9 @@ impl<K: Eq, V> Entries<K, V> {
     }
 
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits are all that is kept")]
     fn home(&self, hash: NonZeroU64) -> usize {
-        // OK: the low bits are all that is kept anyway.
+        // OK: truncated on 32-bit targets, and masked on all.
         self.after(hash.get() as usize, 0)
     }
 
@@ -340,8 +341,8 @@ impl<K: Eq, V> Entries<K, V> {
         while let Slot::Used { hash, .. } = self.slots[at] {
             let mask = self.slots.len() - 1;
             let from_home = at.wrapping_sub(self.home(hash)) & mask;
-            let from_hole = at.wrapping_sub(hole) & mask;
-            if from_home >= from_hole {
+            let from_gap = at.wrapping_sub(hole) & mask;
+            if from_home >= from_gap {
                 self.slots.swap(hole, at);
                 hole = at;
             }

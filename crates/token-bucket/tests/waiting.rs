@@ -671,6 +671,38 @@ mod w6_bounds {
         }
         assert!(timed_out(&hasty.run()));
     }
+
+    #[test]
+    fn a_timeout_behind_one_that_expired_and_is_stuck_expires() {
+        let (bucket, clock) = bucket(ten_a_second(9));
+        let mut head = Task::joined(&bucket, 9);
+        let (mut stuck, mut later) = (with_timeout(&bucket, 1_000), with_timeout(&bucket, 5_000));
+        bucket.reconfigure(&Config::new(Rate::per_second(1)).burst(9)).unwrap();
+        assert!(head.run().is_pending() && stuck.run().is_pending() && later.run().is_pending());
+        clock.set_now(at(1_000));
+        assert_eq!(stuck.wakes(), 1);
+        // Whatever happens in the line, the alarm goes to those who sleep.
+        assert_eq!(head.poll(), Poll::Pending);
+        assert_eq!(clock.next_alarm(), Some(at(5_000)));
+        clock.set_now(at(5_000));
+        assert!(timed_out(&later.run()));
+        assert!(timed_out(&stuck.run()));
+    }
+
+    #[test]
+    fn whoever_follows_one_served_out_of_turn_has_its_alarm() {
+        let (bucket, clock) = bucket(ten_a_second(9));
+        let first = Task::joined(&bucket, 1);
+        let stuck = Task::joined(&bucket, 1);
+        let (mut served, mut next) = (Task::joined(&bucket, 1), Task::joined(&bucket, 1));
+        bucket.refund(1);
+        drop(first);
+        assert_eq!(stuck.wakes(), 1, "called");
+        bucket.refund(1);
+        assert_eq!(served.run(), SERVED);
+        clock.set_now(clock.next_alarm().unwrap());
+        assert_eq!((clock.now(), next.run()), (at(100), SERVED));
+    }
 }
 
 /// A clock moved by hand whose `set` can be told to do something first, once.
@@ -921,6 +953,23 @@ mod w7_foreign_code {
         });
         drop(head);
         assert_eq!(next.run(), Poll::Ready(Err(AcquireError::ExceedsBurst { burst: 2 })));
+    }
+
+    #[test]
+    fn new_terms_while_a_waker_is_lent_for_a_deadline_reach_its_owner() {
+        let (bucket, clock) = hooked(ten_a_second(9));
+        let stuck = Task::joined(&bucket, 1);
+        let in_time = |n, timeout| {
+            Task::of(Acquire::new(Arc::clone(&bucket), n).timeout(ms(timeout))).pending()
+        };
+        let (earlier, mut later) = (in_time(1, 1_000), in_time(5, 2_000));
+        let same = Arc::clone(&bucket);
+        clock.before_the_next_set(move || {
+            same.reconfigure(&Config::new(Rate::per_second(10)).burst(2)).unwrap();
+        });
+        drop(earlier);
+        assert_eq!(later.run(), Poll::Ready(Err(AcquireError::ExceedsBurst { burst: 2 })));
+        assert_eq!(stuck.wakes(), 1);
     }
 
     #[test]
@@ -1412,6 +1461,33 @@ mod threads {
             let _stuck = Task::joined(&bucket, 2);
             let late = bucket.acquire(1).timeout(ms(60)).wait();
             assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
+        });
+    }
+
+    #[test]
+    fn two_reconfigurers_leave_the_terms_of_one() {
+        // Whoever comes second spins, which loom cannot follow to an end.
+        watched(|| {
+            let terms = |n| Config::new(Rate::per_second(n)).burst(n);
+            let bucket = Arc::new(terms(4).build_at(ManualClock::new(), at(0)).unwrap());
+            let changers: Vec<_> = [5, 6, 7]
+                .into_iter()
+                .map(|n| {
+                    let bucket = Arc::clone(&bucket);
+                    thread::spawn(move || {
+                        for _ in 0..20_000 {
+                            bucket.reconfigure_at(&terms(n), at(0)).unwrap();
+                        }
+                    })
+                })
+                .collect();
+            while changers.iter().any(|changer| !changer.is_finished()) {
+                let seen = bucket.snapshot();
+                let burst = seen.limits().burst();
+                assert_eq!(seen.limits().rate(), Rate::per_second(burst));
+                assert_eq!(seen.available(at(0)), 4, "carried over from one to the next");
+            }
+            changers.into_iter().for_each(|changer| changer.join().unwrap());
         });
     }
 
