@@ -41,6 +41,8 @@ mod alarms;
 #[cfg(feature = "std")]
 mod manual;
 #[cfg(feature = "std")]
+mod monotonic;
+#[cfg(feature = "std")]
 mod system;
 #[cfg(feature = "std")]
 pub mod table;

@@ -1,12 +1,16 @@
 //! The operating system's monotonic clock, and the one thread that serves its alarms.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant as StdInstant};
+use std::time::Duration;
 use std::vec::Vec;
 
+use parking_lot::Mutex;
+
 use crate::alarms::{Alarms, Key};
+use crate::monotonic;
 use crate::time::{Clock, Instant, SystemClock, Timer};
 use crate::unwind::completes;
 
@@ -14,31 +18,32 @@ use crate::unwind::completes;
 #[derive(Debug, Default)]
 pub struct SystemAlarm(Option<Key>);
 
-static ORIGIN: OnceLock<StdInstant> = OnceLock::new();
-static ALARMS: parking_lot::Mutex<Alarms> = parking_lot::Mutex::new(Alarms::new());
+static ALARMS: Mutex<Alarms> = Mutex::new(Alarms::new());
 static SERVER: OnceLock<Thread> = OnceLock::new();
 
-/// The standard library's instant that all clocks of this process count from.
-#[inline]
-pub(crate) fn origin() -> StdInstant {
-    *ORIGIN.get_or_init(read)
-}
-
-#[inline]
-#[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
-fn read() -> StdInstant {
-    StdInstant::now()
-}
+/// The first reading, less one, so that 0 can stand for "not read yet".
+static ORIGIN: AtomicU64 = AtomicU64::new(0);
 
 impl Clock for SystemClock {
     #[inline]
     fn now(&self) -> Instant {
-        let origin = origin();
-        let since = read().saturating_duration_since(origin);
-        // Not `as_nanos`, which takes 128 bits, in what half of all time limiting is spent on.
-        let nanos = since.as_secs().checked_mul(1_000_000_000);
-        let nanos = nanos.and_then(|nanos| nanos.checked_add(u64::from(since.subsec_nanos())));
-        Instant::from_nanos(nanos.unwrap_or(u64::MAX))
+        let reading = monotonic::nanos();
+        // ORDERING: Relaxed; the origin is one number, and whoever sets it publishes nothing else.
+        let origin = match ORIGIN.load(Ordering::Relaxed) {
+            0 => first_use(reading),
+            origin => origin,
+        };
+        Instant::from_nanos(reading.saturating_sub(origin))
+    }
+}
+
+#[cold]
+fn first_use(reading: u64) -> u64 {
+    let origin = reading.saturating_sub(1).max(1);
+    // ORDERING: Relaxed; as in `now`. Of several first users, one sets it for all.
+    match ORIGIN.compare_exchange(0, origin, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => origin,
+        Err(earlier) => earlier,
     }
 }
 

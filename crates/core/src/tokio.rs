@@ -4,12 +4,12 @@ use std::boxed::Box;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ::tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
-use crate::system;
 use crate::time::{Clock, Instant, Timer};
 
 /// Tokio's clock and timer: `tokio::time::pause` and `advance` move it.
@@ -41,6 +41,8 @@ use crate::time::{Clock, Instant, Timer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TokioClock;
 
+static FIRST_USE: OnceLock<TokioInstant> = OnceLock::new();
+
 /// Paused time stands still from before a clock's first use, so the origin lies a day before that.
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -50,7 +52,8 @@ pub struct TokioAlarm(Option<Pin<Box<Sleep>>>);
 
 impl Clock for TokioClock {
     fn now(&self) -> Instant {
-        let (first_use, now) = (TokioInstant::from_std(system::origin()), TokioInstant::now());
+        let first_use = *FIRST_USE.get_or_init(TokioInstant::now);
+        let now = TokioInstant::now();
         let later = now.saturating_duration_since(first_use);
         let earlier = first_use.saturating_duration_since(now);
         Instant::ZERO.saturating_add(DAY).saturating_add(later).saturating_sub(earlier)

@@ -127,8 +127,7 @@ fn beside(config: Config, writer: fn(&Bucket), reader: fn(&Bucket)) {
     for writer_begins in [true, false] {
         model(move || {
             let bucket = bucket(config);
-            let (first, second) =
-                if writer_begins { (writer, reader) } else { (reader, writer) };
+            let (first, second) = if writer_begins { (writer, reader) } else { (reader, writer) };
             let other = thread::spawn({
                 let bucket = Arc::clone(&bucket);
                 move || second(&bucket)

@@ -690,6 +690,24 @@ mod w6_bounds {
     }
 
     #[test]
+    fn whoever_follows_one_that_timed_out_has_its_alarm() {
+        let (bucket, clock) = bucket(ten_a_second(9));
+        let first = Task::joined(&bucket, 1);
+        let (stuck, slow) = (Task::joined(&bucket, 1), Task::joined(&bucket, 3));
+        let mut hasty = with_timeout(&bucket, 400 + 100);
+        let mut next = Task::of(Acquire::new(Arc::clone(&bucket), 2).timeout(ms(900))).pending();
+        bucket.refund(1);
+        drop(first);
+        assert_eq!(stuck.wakes(), 1, "called");
+        clock.set_now(at(300));
+        assert_eq!(slow.wakes(), 1, "its alarm rang, and it does not look");
+        clock.set_now(at(500));
+        assert!(timed_out(&hasty.run()));
+        assert_eq!(next.run(), SERVED);
+        assert_eq!(bucket.available(), 4, "what the two are called for is still there");
+    }
+
+    #[test]
     fn whoever_follows_one_served_out_of_turn_has_its_alarm() {
         let (bucket, clock) = bucket(ten_a_second(9));
         let first = Task::joined(&bucket, 1);
