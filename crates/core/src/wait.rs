@@ -28,7 +28,7 @@
 //! | W1 | first come, first called; those called together are funded together, and take theirs in the order in which the executor polls them | 1, 3 and 4 |
 //! | W2 | dropping a wait passes its turn on at once | 4 |
 //! | W3 | no lost wake-up | 2 |
-//! | W4 | one wake-up a grant, one alarm a line | 4 |
+//! | W4 | one wake-up a grant; one alarm a line, and one more for the first deadline | 4 |
 //! | W5 | refund, reconfigure and close wake at once | 5 |
 //! | W6 | what cannot be served in time fails before it joins | the forecast, checked before 3 |
 //! | W7 | no foreign code under a lock | `Errands` |
