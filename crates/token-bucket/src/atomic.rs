@@ -11,23 +11,24 @@
 //!                   └── odd ──────────────▶ frames[1]: of generation 5
 //! ```
 //!
-//! 1. A reader loads the word, loads the four numbers of its frame, decides, and then either moves
-//!    the word by compare-and-swap, which fails if the generation is another by now, or looks again
-//!    that the generation is the same. Either way it never acts on a mixture.
-//! 2. A writer (a new configuration, or a frame that has come to its end) holds the `writing` flag,
-//!    writes the frame not in force, and moves the word to the next generation.
+//! 1. A reader that grants loads the word, loads the four numbers of its frame, decides, and moves
+//!    the word by compare-and-swap, which fails if the generation is another by now.
+//! 2. A reader that changes nothing (a refusal, a look) makes sure instead that nobody began to write
+//!    a frame meanwhile, by a count of writes that never wraps.
+//! 3. A writer (a new configuration, or a frame that has come to its end) makes that count odd,
+//!    writes the frame not in force, moves the word to the next generation, and makes it even.
 //!
 //! A reader never waits for a writer. A frame lasts years at most rates, and at least a millisecond
 //! at any.
 //!
-//! The generation has 6 bits: a reader would act on a stale frame if it were stopped between two
-//! instructions while exactly a multiple of 64 frames pass, and found the level, to the unit, as it
-//! was. The harm would be tokens granted early that the level still counts.
+//! The generation has 6 bits. A grant would act on a stale frame if its thread were stopped between
+//! two instructions while exactly a multiple of 64 frames pass, and found the level, to the unit, as
+//! it was. The harm would be tokens granted early that the level still counts.
 
 use core::fmt;
 use core::sync::atomic::Ordering;
 
-use steadfast_core::sync::atomic::{AtomicBool, AtomicU64, fence};
+use steadfast_core::sync::atomic::{AtomicU64, fence};
 use steadfast_core::sync::spin_loop;
 use steadfast_core::{Clock, Instant, Line, Step, SystemClock, const_unless_loom, update};
 
@@ -63,8 +64,8 @@ use crate::state::{Decision, Limits, State, Word};
 pub struct TokenBucket<C = SystemClock> {
     word: AtomicU64,
     frames: [Frame; 2],
-    /// Somebody writes the frame not in force.
-    writing: AtomicBool,
+    /// How often somebody began or ended to write the frame not in force: odd while they do.
+    writes: AtomicU64,
     counters: Counters,
     pub(crate) max_waiters: u32,
     pub(crate) clock: C,
@@ -165,7 +166,7 @@ impl<C> TokenBucket<C> {
             Self {
                 word: AtomicU64::new(state.word.0),
                 frames,
-                writing: AtomicBool::new(false),
+                writes: AtomicU64::new(0),
                 counters: Counters {
                     on: config.counted,
                     granted: AtomicU64::new(0),
@@ -232,19 +233,17 @@ impl<C> TokenBucket<C> {
     // Two calls less: 89 instructions a grant become about 60.
     #[inline(always)]
     fn take(&self, n: u64, now: Instant) -> Decision {
+        let writes = self.writes_so_far();
         let at_once = update(&self.word, |word| {
             let word = Word(word);
             match self.frame_of(word).state(word).take_at_once(n, now) {
-                Some((Decision::Granted, next)) => {
-                    Step::Replace(next.0, Some((Decision::Granted, word)))
-                }
-                Some((decision, _)) => Step::Keep(Some((decision, word))),
-                None => Step::Keep(None),
+                Some((Decision::Granted, next)) => Step::Replace(next.0, Some(Decision::Granted)),
+                decision => Step::Keep(decision.map(|(decision, _)| decision)),
             }
         });
         match at_once {
-            Some((Decision::Granted, _)) => Decision::Granted,
-            Some((decision, word)) if self.is_current(word) => decision,
+            Some(Decision::Granted) => Decision::Granted,
+            Some(decision) if self.no_write_since(writes) => decision,
             // Not the common case; or a refusal by a mixture of frames, as in `decide`.
             _ => self.take_closely(n, false, now),
         }
@@ -380,11 +379,12 @@ impl<C> TokenBucket<C> {
     #[inline]
     fn decide<R>(&self, transition: impl Fn(State) -> (R, State)) -> Option<R> {
         loop {
+            let writes = self.writes_so_far();
             let verdict = update(&self.word, |word| {
                 let state = self.frame_of(Word(word)).state(Word(word));
                 let (answer, next) = transition(state);
                 if next.word == state.word {
-                    return Step::Keep(Verdict::Unchanged(answer, Word(word)));
+                    return Step::Keep(Verdict::Unchanged(answer));
                 }
                 if next.word.generation() == state.word.generation() {
                     return Step::Replace(next.word.0, Verdict::Done(answer));
@@ -393,7 +393,7 @@ impl<C> TokenBucket<C> {
             });
             match verdict {
                 Verdict::Done(answer) => return Some(answer),
-                Verdict::Unchanged(answer, word) if self.is_current(word) => return Some(answer),
+                Verdict::Unchanged(answer) if self.no_write_since(writes) => return Some(answer),
                 // RACE: the frame was renewed while its numbers were being read. Model:
                 // `a_refusal_never_mixes_two_configurations`.
                 Verdict::Unchanged(..) => {}
@@ -406,24 +406,33 @@ impl<C> TokenBucket<C> {
     #[inline]
     pub(crate) fn look<R>(&self, f: impl Fn(State) -> R) -> R {
         loop {
-            let (answer, word) = update(&self.word, |word| {
-                let word = Word(word);
-                Step::Keep((f(self.frame_of(word).state(word)), word))
+            let writes = self.writes_so_far();
+            let answer = update(&self.word, |word| {
+                Step::Keep(f(self.frame_of(Word(word)).state(Word(word))))
             });
-            if self.is_current(word) {
+            if self.no_write_since(writes) {
                 return answer;
             }
         }
     }
 
-    /// Whether the frame that was read for `word` was that of its generation throughout.
+    /// Taken before the word is loaded, for `no_write_since`.
     #[inline]
-    fn is_current(&self, word: Word) -> bool {
+    fn writes_so_far(&self) -> u64 {
+        // ORDERING: Acquire partners with the Release at the end of `renew`: whoever sees that a
+        // write has ended sees the generation that it brought into force.
+        self.writes.load(Ordering::Acquire)
+    }
+
+    /// Whether the frame that was read since was that of its generation throughout: nobody has begun
+    /// to write one. (Whoever had begun before writes the frame not in force.)
+    #[inline]
+    fn no_write_since(&self, writes: u64) -> bool {
         // ORDERING: this fence partners with the Release fence in `renew`: if one of the loads of
-        // the frame saw a number of a newer frame, the load below sees a newer generation.
+        // the frame saw a number written there, the load below sees that writing had begun.
         fence(Ordering::Acquire);
         // ORDERING: Relaxed; ordered by the fence.
-        Word(self.word.load(Ordering::Relaxed)).generation() == word.generation()
+        self.writes.load(Ordering::Relaxed) == writes
     }
 
     /// As `decide`, for a transition that may lead to a new frame. `None` if somebody else is
@@ -431,19 +440,18 @@ impl<C> TokenBucket<C> {
     #[cold]
     #[inline(never)]
     fn renew<R>(&self, transition: impl Fn(State) -> (R, State)) -> Option<R> {
-        // ORDERING: Acquire partners with the Release at the end: the previous writer's frame is
-        // seen whole, and so is every frame in force from here on, because only the holder of the
-        // flag writes one.
-        if self.writing.swap(true, Ordering::Acquire) {
-            return None;
-        }
+        let begin = |writes: u64| match writes % 2 {
+            0 => Step::Replace(writes + 1, Some(writes + 2)),
+            _ => Step::Keep(None),
+        };
+        let ended = update(&self.writes, begin)?;
         let answer = update(&self.word, |word| {
             let state = self.frame_of(Word(word)).state(Word(word));
             let (answer, next) = transition(state);
             if next.word.generation() != state.word.generation() {
                 next.invariants();
-                // ORDERING: this fence partners with the one in `is_current`: whoever sees a number
-                // written below also sees that the frame it overwrites is out of force.
+                // ORDERING: this fence partners with the one in `no_write_since`: whoever sees a
+                // number written below also sees that writing has begun.
                 fence(Ordering::Release);
                 self.frame_of(next.word).store(&next);
             } else if next.word == state.word {
@@ -451,8 +459,9 @@ impl<C> TokenBucket<C> {
             }
             Step::Replace(next.word.0, answer)
         });
-        // ORDERING: Release publishes the frame to the next writer.
-        self.writing.store(false, Ordering::Release);
+        // ORDERING: Release publishes the frame and its generation, to the next writer (whose update
+        // begins with an Acquire) and to `writes_so_far`.
+        self.writes.store(ended, Ordering::Release);
         Some(answer)
     }
 
@@ -548,7 +557,7 @@ fn odd_frame(frame: &Frame) -> &Frame {
 /// What `decide` found.
 enum Verdict<R> {
     Done(R),
-    Unchanged(R, Word),
+    Unchanged(R),
     NewFrame,
 }
 
@@ -569,7 +578,7 @@ impl Frame {
     fn state(&self, word: Word) -> State {
         // ORDERING: Relaxed; the word was loaded with Acquire, which partners with the Release that
         // brought this generation into force. Whether a later frame was mixed in is found out
-        // afterwards: by the compare-and-swap of the word, or in `is_current`.
+        // afterwards: by the compare-and-swap of the word, or in `no_write_since`.
         let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let limits = Limits {
             per_ns: load(&self.per_ns),
