@@ -71,9 +71,10 @@ impl<C: Clock> DelayTimer<C> {
     /// returns; dropping the future pauses the timer until it is run again.
     pub async fn run(&self, delay: &mut impl DelayNs) {
         loop {
+            let now = self.clock.now();
             let (due, next) = self.server.with(|server| {
                 let mut due = Vec::new();
-                server.alarms.take_due(self.clock.now(), &mut due);
+                server.alarms.take_due(now, &mut due);
                 server.earlier = false;
                 (due, server.alarms.first())
             });

@@ -71,6 +71,10 @@ where
         FnAlarm(None)
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn set(&self, alarm: &mut FnAlarm<S>, at: Instant, waker: &Waker) {
         alarm.0 = None;
         if at == Instant::MAX {

@@ -9,8 +9,8 @@
 //!  ┌────────┐  ┌────────┐  ┌─────────┐                 ┌─────────┐
 //!  │ called │─▶│ called │─▶│ waiting │───▶   …    ───▶ │ waiting │◀── join
 //!  └────────┘  └────────┘  └────┬────┘                 └─────────┘
-//!   funded together: each        └── the alarm is set for this one, once nobody is called any
-//!   takes its own when polled        more: one alarm a line, whoever waits
+//!   funded together: each        └── the bell of the turn is set for this one; a second bell rings
+//!   takes its own when polled        for the first deadline of the others
 //! ```
 //!
 //! Places are **called** in order, each when there is enough for it *and for all who are called
@@ -120,7 +120,7 @@ pub(crate) struct Queue {
     weight: u128,
     called: u32,
     called_weight: u128,
-    /// The deadlines of the places that do not keep their own time.
+    /// The deadlines of the waiting places that do not keep their own time.
     deadlines: BTreeSet<(Instant, u32)>,
     bells: [Bell; 2],
     /// The line changed while somebody was setting an alarm: they have to look again.
@@ -333,6 +333,17 @@ impl Queue {
         self.weight
     }
 
+    /// Whether the alarm of the turn is more than a minute away: then it is worth a look whether the
+    /// clock has stepped back since it was set.
+    pub(crate) fn turn_is_far(&self, now: Instant) -> bool {
+        let soon = now.saturating_add(Duration::from_secs(60));
+        self.bells[TURN].armed.is_some_and(|(at, _)| at > soon)
+    }
+
+    pub(crate) fn called_weight(&self) -> u128 {
+        self.called_weight
+    }
+
     /// Whether this place may take what it waits for: it was called, or is the next to be and
     /// there is enough.
     pub(crate) fn is_entitled<G: Gate>(&self, gate: &G, ticket: Ticket, now: Instant) -> bool {
@@ -446,11 +457,32 @@ impl Queue {
                 *whom = NOBODY;
             }
         }
-        let node = self.node_mut(ticket.slot);
-        if node.state == NodeState::Nudged {
-            node.state = NodeState::Waiting;
+        let known = self.node_mut(ticket.slot).waker.replace(waker);
+        if self.node(ticket.slot).state == NodeState::Nudged {
+            self.set_state(ticket.slot, NodeState::Waiting);
+            self.watch_deadline(ticket.slot);
         }
-        node.waker.replace(waker)
+        known
+    }
+
+    /// Moves the deadline of a place that was given another one while it waits.
+    pub(crate) fn set_deadline(&mut self, ticket: Ticket, deadline: Instant) {
+        let slot = ticket.slot;
+        let before = mem::replace(&mut self.node_mut(slot).place.deadline, deadline);
+        if before != deadline {
+            self.deadlines.remove(&(before, slot));
+            self.watch_deadline(slot);
+        }
+    }
+
+    /// Notes the deadline of a place that sleeps and does not time itself.
+    fn watch_deadline(&mut self, slot: u32) {
+        let node = self.node(slot);
+        let (deadline, state) = (node.place.deadline, node.state);
+        let sleeps = state == NodeState::Waiting && node.place.wakes_at.is_none();
+        if sleeps && deadline != Instant::MAX {
+            self.deadlines.insert((deadline, slot));
+        }
     }
 
     /// Says when a thread that keeps its own time will look again.
@@ -565,8 +597,33 @@ impl Queue {
             }
         }
         let deadline = self.first_deadline(turn, now, &mut errands);
+        if gate.timer().is_local() {
+            self.nudge_to_set_its_own(TURN, turn, me, &mut errands);
+            self.nudge_to_set_its_own(DEADLINE, deadline, me, &mut errands);
+        }
         errands.arm = [self.arm(TURN, turn, now, me), self.arm(DEADLINE, deadline, now, me)];
         errands
+    }
+
+    /// Wakes the place that an alarm is to be set for, if that is another than the one that is being
+    /// polled and it has not set it already.
+    fn nudge_to_set_its_own(
+        &mut self,
+        bell: usize,
+        target: Option<(Instant, u32)>,
+        me: Option<Ticket>,
+        errands: &mut Errands,
+    ) {
+        let Some((at, slot)) = target else { return };
+        let ticket = self.ticket(slot);
+        let set = self.bells[bell].armed == Some((at, ticket));
+        if at == Instant::MAX || set || me == Some(ticket) {
+            return;
+        }
+        if let Some(waker) = self.node_mut(slot).waker.take() {
+            self.set_state(slot, NodeState::Nudged);
+            errands.add_call((ticket, waker));
+        }
     }
 
     /// The earliest deadline to come of a place that sleeps, does not time itself and is not woken
@@ -578,11 +635,9 @@ impl Queue {
         errands: &mut Errands,
     ) -> Option<(Instant, u32)> {
         loop {
-            let sleeps = |&&(_, slot): &&(Instant, u32)| {
-                self.node(slot).state == NodeState::Waiting
-                    && turn.is_none_or(|(_, next)| next != slot)
-            };
-            let first = *self.deadlines.iter().find(sleeps)?;
+            // The next in line may be among them; its alarm is the other one.
+            let others = |&&(_, slot): &&(Instant, u32)| turn.is_none_or(|(_, next)| next != slot);
+            let first = *self.deadlines.iter().find(others)?;
             if first.0 > now {
                 return Some(first);
             }
@@ -617,7 +672,11 @@ impl Queue {
     fn set_state(&mut self, slot: u32, state: NodeState) {
         let node = self.node_mut(slot);
         let (before, weight) = (node.state, u128::from(node.place.weight));
+        let deadline = (node.place.deadline, slot);
         node.state = state;
+        if before == NodeState::Waiting {
+            self.deadlines.remove(&deadline);
+        }
         if before == NodeState::Called {
             self.called -= 1;
             self.called_weight -= weight;
@@ -742,9 +801,7 @@ impl Queue {
         }
         self.len += 1;
         self.weight += u128::from(place.weight);
-        if place.wakes_at.is_none() && place.deadline != Instant::MAX {
-            self.deadlines.insert((place.deadline, slot));
-        }
+        self.watch_deadline(slot);
     }
 
     fn unlink(&mut self, slot: u32, mark: impl Fn(bool)) {

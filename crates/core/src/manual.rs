@@ -60,16 +60,20 @@ impl ManualClock {
     ///
     /// Stops at [`Instant::MAX`].
     pub fn advance(&self, duration: Duration) {
-        let now = self.now().saturating_add(duration);
-        self.set_now(now);
+        self.change(|now| now.saturating_add(duration));
     }
 
     /// Moves the time to `now`, which may be earlier than it was, and wakes everybody whose time
     /// has come.
     pub fn set_now(&self, now: Instant) {
+        self.change(|_| now);
+    }
+
+    fn change(&self, to: impl FnOnce(Instant) -> Instant) {
         let mut due = Vec::new();
         {
             let mut state = self.0.lock();
+            let now = to(state.now);
             state.now = now;
             state.alarms.take_due(now, &mut due);
         }

@@ -3,8 +3,13 @@
 //! A [`KeyedTable`] is sharded; each shard has a lock, held for one look-up. It never holds more
 //! keys than its capacity. Entries that are **idle**, which the primitive decides (a bucket that is
 //! full again is as good as none), are forgotten without a background task: each new key sweeps two
-//! old entries, and a new key that finds the table full sweeps more. An entry that is not idle is
-//! never evicted for a newcomer, so that nobody can flush the limits of others by inventing keys.
+//! old entries, and a new key that finds the table full sweeps some more, which is a bounded search:
+//! it is refused if no idle place was found there, and a later one looks further on. An entry that is
+//! not idle is never evicted for a newcomer, so that nobody can flush the limits of others by
+//! inventing keys.
+//!
+//! The `Hash`, `Eq` and `Clone` (or `ToOwned`) of the keys run under a shard's lock and must not use
+//! the table. Entries that are forgotten are dropped after the lock is released.
 //!
 //! The default hasher is the standard library's keyed SipHash, so that nobody can craft collisions.
 
@@ -23,11 +28,11 @@ pub const MAX_CAPACITY: usize = 1 << 31;
 
 /// How many entries a new key sweeps.
 const SWEEP: usize = 2;
-/// How many more it sweeps in a shard when the table is full.
+/// How many more it sweeps, in all shards together, when the table is full.
 const SWEEP_WHEN_FULL: usize = 64;
 const MAX_SHARDS: usize = 64;
 
-/// The table is full of entries that are in use.
+/// The table is full, and no idle place was found in a bounded search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableFull {
     /// How many keys it holds.
@@ -66,6 +71,12 @@ pub struct KeyedTable<K, V, S = RandomState> {
 /// A lock on cache lines of its own.
 #[repr(align(128))]
 struct Shard<K, V>(Mutex<Entries<K, V>>);
+
+/// A place that is counted, given back unless an entry takes it.
+struct Place<'a>(&'a AtomicUsize);
+
+/// Entries that are forgotten, to be dropped after the lock is released.
+type Forgotten<K, V> = Vec<Slot<K, V>>;
 
 /// An open-addressing table with linear probing: a look-up that hits costs one cache miss, or two if
 /// the entry lies across a line's end.
@@ -119,16 +130,18 @@ impl<K: Hash + Eq, V, S: BuildHasher> KeyedTable<K, V, S> {
     /// added with the value of `make`.
     ///
     /// `is_idle` says which entries are as good as none: they may be forgotten when a key is added.
-    /// None of the three closures may use the table: it would wait for its own lock.
+    /// None of the three closures may use the table: it would wait for its own lock. Nor may the
+    /// hashing, comparison and cloning of the keys.
     ///
     /// # Errors
     ///
-    /// If the key is new, and every place is taken by an entry that is not idle. Nothing was
-    /// forgotten in its favour.
+    /// If the key is new, the table is full, and no idle place was found in a bounded search. No entry
+    /// in use was forgotten in its favour.
     ///
     /// # Panics
     ///
-    /// If a closure does, or the hashing or comparison of the keys; the table stays usable.
+    /// If a closure does, or the hashing, comparison, cloning or dropping of keys and values; the
+    /// table stays usable.
     #[inline]
     pub fn with<Q, R>(
         &self,
@@ -142,23 +155,26 @@ impl<K: Hash + Eq, V, S: BuildHasher> KeyedTable<K, V, S> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.hash(key);
+        // Before the locks, so that it is dropped after them.
+        let mut forgotten = Vec::new();
         {
             let mut entries = self.shard(hash).lock();
             if let Some(value) = entries.find(hash, key) {
                 return Ok(f(value));
             }
-            if self.reserve(&mut entries, &is_idle) {
-                return Ok(f(entries.insert(hash, key.to_owned(), make())));
+            if let Some(place) = self.reserve(&mut entries, &is_idle, &mut forgotten) {
+                let value = entries.insert(hash, key.to_owned(), make(), place);
+                return Ok(f(value));
             }
         }
-        self.sweep_elsewhere(hash, &is_idle);
+        self.sweep_elsewhere(&is_idle, &mut forgotten);
         let mut entries = self.shard(hash).lock();
         // Somebody else may have added the same key since: the lock was released in between.
         if entries.find(hash, key).is_none() {
-            if !self.reserve(&mut entries, &is_idle) {
+            let Some(place) = self.reserve(&mut entries, &is_idle, &mut forgotten) else {
                 return Err(TableFull { capacity: self.capacity });
-            }
-            entries.insert(hash, key.to_owned(), make());
+            };
+            entries.insert(hash, key.to_owned(), make(), place);
         }
         Ok(f(entries.find(hash, key).expect("found or inserted above, under this lock")))
     }
@@ -177,8 +193,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> KeyedTable<K, V, S> {
     /// Forgets all idle entries now. Each shard is locked in turn.
     pub fn forget_idle(&self, is_idle: impl Fn(&V) -> bool) {
         for Shard(shard) in &self.shards {
-            let mut entries = shard.lock();
-            self.sweep(&mut entries, usize::MAX, &is_idle);
+            // Before the lock, so that it is dropped after it.
+            let mut forgotten = Vec::new();
+            shard.lock().sweep(usize::MAX, &is_idle, &self.len, &mut forgotten);
         }
     }
 
@@ -214,45 +231,50 @@ impl<K: Hash + Eq, V, S: BuildHasher> KeyedTable<K, V, S> {
     }
 
     /// Takes a place for a new key, sweeping as it goes.
-    fn reserve(&self, entries: &mut Entries<K, V>, is_idle: &impl Fn(&V) -> bool) -> bool {
-        self.sweep(entries, SWEEP, is_idle);
-        if self.take_place() {
-            return true;
-        }
-        self.sweep(entries, SWEEP_WHEN_FULL, is_idle);
-        self.take_place()
-    }
-
-    fn take_place(&self) -> bool {
+    fn reserve(
+        &self,
+        entries: &mut Entries<K, V>,
+        is_idle: &impl Fn(&V) -> bool,
+        forgotten: &mut Forgotten<K, V>,
+    ) -> Option<Place<'_>> {
+        entries.sweep(SWEEP, is_idle, &self.len, forgotten);
         // ORDERING: Relaxed; the count bounds the number of entries, it publishes none of them.
         let count = |len: usize| (len < self.capacity).then_some(len + 1);
-        self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).is_ok()
+        let counted = self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
+        counted.ok().map(|_| Place(&self.len))
     }
 
-    fn sweep(&self, entries: &mut Entries<K, V>, most: usize, is_idle: &impl Fn(&V) -> bool) {
-        let forgotten = entries.sweep(most, is_idle);
-        // ORDERING: Relaxed; see `take_place`.
-        self.len.fetch_sub(forgotten, Ordering::Relaxed);
-    }
-
-    /// Looks for an idle entry in other shards, one after the other, so that a table that is full
-    /// of idle entries always has a place.
+    /// Looks for idle entries in one shard after the other, on from where the last search ended:
+    /// whoever asks again comes to see all entries. A table that is full of idle entries has a place
+    /// at once.
     #[cold]
-    fn sweep_elsewhere(&self, hash: NonZeroU64, is_idle: &impl Fn(&V) -> bool) {
+    fn sweep_elsewhere(&self, is_idle: &impl Fn(&V) -> bool, forgotten: &mut Forgotten<K, V>) {
+        let mut budget = SWEEP_WHEN_FULL;
         for _ in 0..self.shards.len() {
             // ORDERING: Relaxed; where to begin is of no consequence.
             let shard = self.cursor.fetch_add(1, Ordering::Relaxed) % self.shards.len();
             let Some(mut entries) = self.shards[shard].0.try_lock() else {
                 continue;
             };
-            self.sweep(&mut entries, SWEEP_WHEN_FULL, is_idle);
-            if self.len() < self.capacity {
+            // OK: never looks at more than it may.
+            budget -= entries.sweep(budget, is_idle, &self.len, forgotten);
+            if budget == 0 || self.len() < self.capacity {
                 return;
             }
         }
-        // Its own shard may be larger than one sweep.
-        let mut entries = self.shard(hash).lock();
-        self.sweep(&mut entries, SWEEP_WHEN_FULL, is_idle);
+    }
+}
+
+impl Place<'_> {
+    fn keep(self) {
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        // ORDERING: Relaxed; see `reserve`.
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -299,13 +321,14 @@ impl<K: Eq, V> Entries<K, V> {
         }
     }
 
-    fn insert(&mut self, hash: NonZeroU64, key: K, value: V) -> &mut V {
+    fn insert(&mut self, hash: NonZeroU64, key: K, value: V, place: Place<'_>) -> &mut V {
         if (self.used + 1) * 8 > self.slots.len() * 7 {
             self.grow();
         }
         self.used += 1;
         let at = self.vacancy(hash);
         self.slots[at] = Slot::Used { hash, key, value };
+        place.keep();
         match &mut self.slots[at] {
             Slot::Used { value, .. } => value,
             Slot::Vacant => unreachable!("just written"),
@@ -335,7 +358,7 @@ impl<K: Eq, V> Entries<K, V> {
 
     /// Removes the entry at `hole`, and moves those behind it up, so that no vacancy lies between
     /// them and their homes.
-    fn remove(&mut self, mut hole: usize) {
+    fn remove(&mut self, mut hole: usize) -> Slot<K, V> {
         self.used -= 1;
         let mut at = self.after(hole, 1);
         while let Slot::Used { hash, .. } = self.slots[at] {
@@ -348,20 +371,28 @@ impl<K: Eq, V> Entries<K, V> {
             }
             at = self.after(at, 1);
         }
-        self.slots[hole] = Slot::Vacant;
+        core::mem::replace(&mut self.slots[hole], Slot::Vacant)
     }
 
     /// Looks at the next `most` entries and forgets those that are idle. Where there are few, it
-    /// gives up after so many vacancies.
-    fn sweep(&mut self, most: usize, is_idle: impl Fn(&V) -> bool) -> usize {
-        let (mut looked, mut forgotten) = (0, 0);
+    /// gives up after so many vacancies. Returns how many it has looked at.
+    fn sweep(
+        &mut self,
+        most: usize,
+        is_idle: impl Fn(&V) -> bool,
+        len: &AtomicUsize,
+        forgotten: &mut Forgotten<K, V>,
+    ) -> usize {
+        let mut looked = 0;
         let mut steps = most.saturating_mul(8).min(self.slots.len());
         while looked < most && steps > 0 {
             if let Slot::Used { value, .. } = &self.slots[self.hand] {
                 looked += 1;
                 if is_idle(value) {
-                    self.remove(self.hand);
-                    forgotten += 1;
+                    forgotten.push(self.remove(self.hand));
+                    // At once: `is_idle` may panic at the next.
+                    // ORDERING: Relaxed; see `reserve`.
+                    len.fetch_sub(1, Ordering::Relaxed);
                     // Another may have moved up into this slot.
                     continue;
                 }
@@ -369,7 +400,7 @@ impl<K: Eq, V> Entries<K, V> {
             self.hand = self.after(self.hand, 1);
             steps -= 1;
         }
-        forgotten
+        looked
     }
 }
 
@@ -415,10 +446,79 @@ mod tests {
         for key in 0..4_096_u64 {
             table.with(&key, || u32::from(key == 17), |_| false, |_| ()).unwrap();
         }
-        let tries = 4_096 / SWEEP_WHEN_FULL + 2;
+        // A search ends in the middle of a shard, and the next begins at another.
+        let tries = 4 * 4_096 / SWEEP_WHEN_FULL;
         let found = (0..tries).any(|_| table.with(&9_999, || 2, |&v| v == 1, |_| ()).is_ok());
         assert!(found);
         assert_eq!(table.look(&17, |value| value.copied()), None);
+    }
+
+    #[test]
+    fn a_refused_newcomer_looks_at_few_entries_however_large_the_table() {
+        let table: KeyedTable<u64, u32> = KeyedTable::new(65_536);
+        for key in 0..65_536_u64 {
+            table.with(&key, || 0, |_| false, |_| ()).unwrap();
+        }
+        let looked = core::cell::Cell::new(0);
+        let busy = |_: &u32| {
+            looked.set(looked.get() + 1);
+            false
+        };
+        for key in 100_000..100_100_u64 {
+            looked.set(0);
+            assert!(table.with(&key, || 0, busy, |_| ()).is_err());
+            assert!(looked.get() <= SWEEP_WHEN_FULL + 2 * SWEEP, "{}", looked.get());
+        }
+    }
+
+    fn panics(f: impl FnOnce()) -> bool {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).is_err()
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_made_takes_no_place() {
+        let table: KeyedTable<u64, u32> = KeyedTable::new(2);
+        for key in 0..2_u64 {
+            assert!(panics(|| {
+                let _never = table.with(&key, || panic!("make"), |_| true, |_| ());
+            }));
+        }
+        assert_eq!(table.len(), 0, "nothing is in it");
+        assert!(table.with(&9, || 0, |_| true, |_| ()).is_ok());
+    }
+
+    #[test]
+    fn a_sweep_that_panics_leaves_the_count_right() {
+        let table: KeyedTable<u64, u32> = KeyedTable::new(4);
+        for key in 0..4_u64 {
+            table.with(&key, || 0, |_| false, |_| ()).unwrap();
+        }
+        let asked = core::cell::Cell::new(0);
+        assert!(panics(|| table.forget_idle(|_| {
+            asked.set(asked.get() + 1);
+            assert!(asked.get() < 4, "is_idle");
+            true
+        })));
+        let there = (0..4_u64).filter(|key| table.look(key, |value| value.is_some())).count();
+        assert_eq!((table.len(), there), (1, 1));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_dropped_with_no_lock_held() {
+        struct Looks<'a>(&'a std::cell::OnceCell<KeyedTable<u64, Self>>);
+        impl Drop for Looks<'_> {
+            fn drop(&mut self) {
+                let Some(table) = self.0.get() else { return };
+                assert!(table.shards.iter().all(|shard| shard.0.try_lock().is_some()));
+            }
+        }
+        let cell = Box::leak(Box::default());
+        let table = cell.get_or_init(|| KeyedTable::new(2));
+        for key in 0..10_u64 {
+            assert!(table.with(&key, || Looks(cell), |_| true, |_| ()).is_ok());
+        }
+        table.forget_idle(|_| true);
+        assert!(table.is_empty());
     }
 
     #[test]

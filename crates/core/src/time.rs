@@ -133,7 +133,7 @@ pub trait Clock {
 /// Clock and timer are one object, so that whoever replaces the one replaces the other: a test
 /// clock drives `try_acquire`, `.await` and `.wait()` alike.
 ///
-/// A waiting line makes one alarm when somebody first has to wait, and sets it again and again.
+/// A waiting line makes one when somebody first has to wait, and sets it again and again.
 pub trait Timer: Clock {
     /// One pending call-back. Dropping it cancels it.
     type Alarm: Send + 'static;
@@ -148,11 +148,21 @@ pub trait Timer: Clock {
     /// No lock of Steadfast's is held during the call, so it may run any code.
     fn set(&self, alarm: &mut Self::Alarm, at: Instant, waker: &Waker);
 
+    /// Whether an alarm rings only while the executor runs on whose thread it was set, as a runtime's
+    /// own sleeps do. Then nobody sets it on behalf of somebody else: they are woken to set their
+    /// own, which costs a wake-up more.
+    fn is_local(&self) -> bool {
+        false
+    }
+
     /// How long a thread that sleeps by the operating system's clock has to sleep, beginning now,
     /// until this clock shows `until`; `None` if this clock does not advance with the system's.
     ///
     /// With an answer, a blocked thread keeps its own time and no alarm is set for it, and a wait
-    /// may spend the last microseconds before its turn spinning.
+    /// for a bucket that cannot absorb a late wake may spend up to 200 µs before its turn spinning,
+    /// in a task's poll too.
+    ///
+    /// It is asked while a line is locked: it must not use what is being waited for.
     fn system_time_until(&self, until: Instant) -> Option<Duration> {
         let _ = until;
         None
@@ -204,6 +214,10 @@ impl<T: Timer + ?Sized> Timer for &T {
 
     fn set(&self, alarm: &mut Self::Alarm, at: Instant, waker: &Waker) {
         (**self).set(alarm, at, waker);
+    }
+
+    fn is_local(&self) -> bool {
+        (**self).is_local()
     }
 
     fn system_time_until(&self, until: Instant) -> Option<Duration> {

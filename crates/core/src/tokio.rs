@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::OnceLock;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use ::tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
@@ -18,6 +18,8 @@ use crate::time::{Clock, Instant, Timer};
 /// timer has a granularity of a millisecond, so a bucket that is to reach its full rate needs a
 /// burst of at least two milliseconds' worth of tokens; [`SystemClock`](crate::SystemClock), which
 /// works under tokio as well, does not.
+///
+/// Its origin lies a day before the process's first use of it.
 ///
 /// # Panics
 ///
@@ -67,6 +69,10 @@ impl Timer for TokioClock {
         TokioAlarm::default()
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn set(&self, alarm: &mut TokioAlarm, at: Instant, waker: &Waker) {
         let duration = at.saturating_duration_since(self.now());
         let at = (at != Instant::MAX).then(|| TokioInstant::now().checked_add(duration)).flatten();
@@ -74,11 +80,12 @@ impl Timer for TokioClock {
             alarm.0 = None;
             return;
         };
-        let sleep = alarm.0.get_or_insert_with(|| Box::pin(sleep_until(at)));
-        sleep.as_mut().reset(at);
-        if let Poll::Ready(()) = sleep.as_mut().poll(&mut Context::from_waker(waker)) {
+        // A new one each time: a sleep stays with the runtime it was made in.
+        let mut sleep = Box::pin(sleep_until(at));
+        if sleep.as_mut().poll(&mut Context::from_waker(waker)).is_ready() {
             waker.wake_by_ref();
         }
+        alarm.0 = Some(sleep);
     }
 }
 

@@ -89,7 +89,8 @@ pub enum Outlook {
 pub enum Missed {
     /// The deadline came, or cannot be met: `ready_at` is when the request could have been served.
     Deadline {
-        /// When the request could have been served, given those ahead of it.
+        /// When the request could have been served, given those ahead of it; the time of the failure
+        /// if that depends on them alone.
         ready_at: Instant,
     },
     /// The line was full.
@@ -101,8 +102,8 @@ pub enum Missed {
 
 /// A resource that can be waited for: what a primitive adds to the waiting loop.
 ///
-/// All methods are called with the line's lock held, [`attempt`](Gate::attempt) also without, and
-/// must not run foreign code.
+/// All methods may be called with the line's lock held, so they must neither run foreign code nor use
+/// the line.
 pub trait Gate {
     /// The clock and timer.
     type Timer: Timer;
@@ -160,9 +161,9 @@ pub trait Gate {
 /// Dropping it before it is ready loses its place in the line and nothing else; nothing was taken,
 /// and whoever stood behind it moves up at once.
 ///
-/// A wait that has been woken for its turn and is not polled keeps its place and what it waits for,
-/// and holds up nobody else as long as there is enough for them too. Do not park one for long beside
-/// other work.
+/// A wait that has been woken and is neither polled nor dropped may hold up those behind it: as the
+/// head of the line it is the one that was to look. Do not park one for long beside other work, and
+/// do not leak one (`mem::forget`): a leaked wait keeps its place for ever.
 #[must_use = "a wait does nothing unless it is awaited or `.wait()` is called"]
 pub struct Wait<O: Deref<Target: Gate + Sized>> {
     /// `None` once it is over.
@@ -209,6 +210,9 @@ struct Visit {
     again: bool,
 }
 
+/// How often a clock is read in one spin: 200 µs are fewer readings of any clock that advances.
+const MOST_READINGS: u32 = 100_000;
+
 const POLLED_AFTER_END: &str = "a wait was polled after it was over";
 
 type Output<O> =
@@ -222,7 +226,7 @@ impl<O: Deref<Target: Gate + Sized>> Wait<O> {
         Self { owner: Some(owner), request, limit: Limit::None, ticket: None }
     }
 
-    /// Fails once `timeout` has passed since the first poll, and at once if the line ahead already
+    /// Fails once `timeout` has passed since the next poll, and at once if the line ahead already
     /// makes that certain. Replaces an earlier limit.
     ///
     /// What is there at the first poll is granted, even with a timeout of zero.
@@ -254,6 +258,7 @@ impl<O: Deref<Target: Gate + Sized>> Wait<O> {
                     }
                 },
                 Some(ticket) => {
+                    self.limit.resolve(now);
                     advance(gate, self.request, self.limit, ticket, now, poller, &mut visit)
                 }
             };
@@ -266,11 +271,7 @@ impl<O: Deref<Target: Gate + Sized>> Wait<O> {
                 Round::Wait(until) => return Err(until),
                 Round::NeedWaker => visit.fresh_waker = Some(poller.waker.clone()),
                 Round::Rejoin => self.ticket = None,
-                Round::Spin(until) => {
-                    while gate.timer().now() < until {
-                        spin_loop();
-                    }
-                }
+                Round::Spin(until) => spin(gate.timer(), now, until),
             }
         }
     }
@@ -302,11 +303,24 @@ fn knock<G: Gate>(
     }
 }
 
+/// Spins until the clock shows `until`: at most 200 µs of it. A clock that stands still or steps
+/// back meanwhile ends it, after some thousand readings at the latest; the caller looks again.
+fn spin(timer: &impl Timer, mut seen: Instant, until: Instant) {
+    for _ in 0..MOST_READINGS {
+        let now = timer.now();
+        if now >= until || now < seen {
+            return;
+        }
+        seen = now;
+        spin_loop();
+    }
+}
+
 /// The error of a deadline that has come.
 fn too_late<G: Gate>(gate: &G, request: G::Request, now: Instant) -> G::Error {
     let ready_at = match gate.outlook(0, gate.weight(request), now) {
-        Outlook::At { at, .. } => at,
-        Outlook::Ready | Outlook::Never => now,
+        Outlook::At { at, .. } if at != Instant::MAX => at,
+        _ => now,
     };
     G::Error::from(Missed::Deadline { ready_at })
 }
@@ -320,24 +334,21 @@ fn enter<G: Gate>(
     now: Instant,
     poller: Poller<'_>,
 ) -> Round<G::Pass, G::Error> {
-    if let Limit::Timeout(timeout) = *limit {
-        *limit = Limit::Deadline(now.saturating_add(timeout));
-    }
+    limit.resolve(now);
     let deadline = limit.deadline();
     let waker = poller.waker.clone();
     let (round, errands) = gate.line().with(|queue| {
         let alone = queue.len() == 0;
+        let marked = alone.then(|| Marked::new(gate));
         if alone {
             // RACE: a refund between the first try and this mark saw nobody to tell; the second
             // try sees its tokens. Model: `refund_between_try_and_join_is_seen`.
-            gate.mark(true);
             let round = match gate.attempt(request, Turn::Head, now) {
                 Attempt::Granted(pass) => Some(Round::Over(Ok(pass))),
                 Attempt::Refused(error) => Some(Round::Over(Err(error))),
                 Attempt::NotNow => None,
             };
             if let Some(round) = round {
-                gate.mark(false);
                 return (round, Errands { litter: Some(waker), ..Errands::NONE });
             }
         }
@@ -349,16 +360,14 @@ fn enter<G: Gate>(
             Some(Outlook::Ready | Outlook::Never) | None => (now, Duration::ZERO),
         };
         let missed = if limit.passed(now) || (ready_at > deadline && ready_at != Instant::MAX) {
-            Some(Missed::Deadline { ready_at })
+            let known = ready_at != Instant::MAX;
+            Some(Missed::Deadline { ready_at: if known { ready_at } else { now } })
         } else if queue.len() >= gate.max_waiters() {
             Some(Missed::LineFull { max_waiters: gate.max_waiters() })
         } else {
             None
         };
         if let Some(missed) = missed {
-            if alone {
-                gate.mark(false);
-            }
             return (
                 Round::Over(Err(G::Error::from(missed))),
                 Errands { litter: Some(waker), ..Errands::NONE },
@@ -374,8 +383,10 @@ fn enter<G: Gate>(
         });
         let ticket = queue.join(Place { weight, deadline, began: now, wakes_at }, waker);
         *place = Some(ticket);
-        // Whoever joins behind others changes nothing but, perhaps, the earliest deadline.
-        let errands = if alone || (deadline != Instant::MAX && wakes_at.is_none()) {
+        mem::forget(marked);
+        // Whoever joins behind others that wait changes nothing but, perhaps, the first deadline.
+        let changes = queue.is_next(ticket) || (deadline != Instant::MAX && wakes_at.is_none());
+        let errands = if changes || queue.turn_is_far(now) {
             queue.settle(gate, now, Some(ticket))
         } else {
             Errands::NONE
@@ -384,6 +395,23 @@ fn enter<G: Gate>(
     });
     run(gate, errands, Some(poller.waker));
     round
+}
+
+/// The mark of a gate that somebody is about to join the line of: taken back unless they do, also if
+/// the gate panics.
+struct Marked<'a, G: Gate>(&'a G);
+
+impl<'a, G: Gate> Marked<'a, G> {
+    fn new(gate: &'a G) -> Self {
+        gate.mark(true);
+        Self(gate)
+    }
+}
+
+impl<G: Gate> Drop for Marked<'_, G> {
+    fn drop(&mut self) {
+        self.0.mark(false);
+    }
 }
 
 /// Steps 3 and 4: a poll of somebody who has a place.
@@ -405,6 +433,7 @@ fn advance<G: Gate>(
         if !visit.again {
             queue.polled(ticket, now);
         }
+        queue.set_deadline(ticket, deadline);
         let entitled = queue.is_entitled(gate, ticket, now);
         let attempt = if entitled {
             gate.attempt(request, Turn::Head, now)
@@ -436,7 +465,7 @@ fn advance<G: Gate>(
             queue.uncall(ticket);
         }
         let mut wakes_at = deadline;
-        let outlook = gate.outlook(0, gate.weight(request), now);
+        let outlook = gate.outlook(queue.called_weight(), gate.weight(request), now);
         if let (true, Outlook::At { at, spare }) = (queue.is_next(ticket), outlook) {
             let asked = queue.wake_time(gate, at, spare);
             let soon = at.saturating_duration_since(now) <= Duration::from_nanos(LONGEST_SPIN_NS);
@@ -526,7 +555,9 @@ fn set_alarm<G: Gate>(gate: &G, arming: Arming, mine: Option<&Waker>) -> (bool, 
         }
         done
     });
-    let now = timer.now();
+    // A clock that panics must not keep the alarm from being put back.
+    let mut now = at;
+    let _reported = completes(|| now = timer.now());
     let alarm = alarm.map(|alarm| alarm as Alarm);
     let set = ticket.map(|ticket| (at, ticket));
     (done, gate.line().with(|queue| queue.armed(gate, now, bell, alarm, set, lent)))
@@ -538,6 +569,13 @@ impl Limit {
             Self::Deadline(deadline) => deadline,
             // A timeout is resolved before anybody joins.
             Self::None | Self::Timeout(_) => Instant::MAX,
+        }
+    }
+
+    /// Makes a deadline of a timeout, which counts from its first poll.
+    fn resolve(&mut self, now: Instant) {
+        if let Self::Timeout(timeout) = *self {
+            *self = Self::Deadline(now.saturating_add(timeout));
         }
     }
 

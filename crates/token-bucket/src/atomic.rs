@@ -36,6 +36,9 @@ use crate::config::{Config, ConfigError, Rate};
 use crate::error::TryAcquireError;
 use crate::state::{Decision, Limits, State, Word};
 
+/// How often a decision that needs a new frame is tried while another thread writes one.
+const MOST_TRIES: u32 = 1_000;
+
 /// A token bucket on `&self`, for any number of threads and tasks.
 ///
 /// `C` is its clock. The everyday type is `TokenBucket`, on the system's clock. Methods ending in
@@ -119,13 +122,14 @@ impl Config {
 
     const_unless_loom! {
         /// A bucket for a `static`, on the system's clock. It begins at the clock's origin: the
-        /// first use of that clock in the process.
+        /// first use of that clock in the process. An initial fill below the burst refills from
+        /// then on.
         ///
         /// # Panics
         ///
         /// If there can be no such bucket: a compile error in a `static` or `const`.
         ///
-        /// ```compile_fail
+        /// ```compile_fail,E0080
         /// use steadfast_token_bucket::{Config, Rate, TokenBucket};
         ///
         /// static LIMIT: TokenBucket = Config::new(Rate::per_second(0)).build_static();
@@ -136,7 +140,7 @@ impl Config {
     }
 
     const_unless_loom! {
-        /// A bucket for a `static`, on a clock of yours, beginning at its origin.
+        /// A bucket for a `static`, on a clock of yours, beginning at its origin, whenever that was.
         ///
         /// # Panics
         ///
@@ -207,14 +211,20 @@ impl<C> TokenBucket<C> {
     /// is none, if requests wait in line, or if the bucket is closed.
     #[inline]
     pub fn try_acquire_up_to_at(&self, max: u64, now: Instant) -> u64 {
-        self.take_between(1, max, now)
+        let taken = self.take_between(1, max, now);
+        if taken == 0 {
+            self.count(0, true);
+        }
+        taken
     }
 
-    /// As many tokens as there are between `min` and `max`, or 0.
+    /// As many tokens as there are between `min` and `max`, or 0: then the caller counts the refusal.
     #[inline]
     pub(crate) fn take_between(&self, min: u64, max: u64, now: Instant) -> u64 {
         let taken = self.decide(|state| state.take_between(min, max, now)).unwrap_or(0);
-        self.count(taken, taken == 0);
+        if taken > 0 {
+            self.count(taken, false);
+        }
         taken
     }
 
@@ -253,9 +263,17 @@ impl<C> TokenBucket<C> {
     #[cold]
     #[inline(never)]
     fn take_closely(&self, n: u64, in_turn: bool, now: Instant) -> Decision {
-        let decision = self
-            .decide(|state| if in_turn { state.take_in_turn(n, now) } else { state.take(n, now) });
-        decision.unwrap_or(Decision::Denied { retry_at: now })
+        for _ in 0..MOST_TRIES {
+            let take = |state: State| {
+                if in_turn { state.take_in_turn(n, now) } else { state.take(n, now) }
+            };
+            if let Some(decision) = self.decide(take) {
+                return decision;
+            }
+            spin_loop();
+        }
+        // Whoever writes the frame has been interrupted, perhaps by us.
+        Decision::Denied { retry_at: now }
     }
 
     /// Whole tokens that are there at `now`. Looking takes nothing.

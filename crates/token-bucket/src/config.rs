@@ -263,6 +263,17 @@ pub enum ConfigError {
         /// The largest allowed.
         burst: u64,
     },
+    /// A keyed limiter whose keys would not begin full.
+    #[error(
+        "initial fill of {initial} tokens for every key: leave it at the burst, {burst}, since a key \
+         that was forgotten is as good as one that is full"
+    )]
+    InitialNotFull {
+        /// The fill given.
+        initial: u64,
+        /// The only one allowed.
+        burst: u64,
+    },
     /// A lease of no tokens, or of more than the burst.
     #[error("batch of {batch} tokens: give 1 to the burst, {burst}")]
     BatchOutOfRange {
@@ -291,6 +302,7 @@ impl ConfigError {
             Self::UnrepresentableRate { .. } => "rate that cannot be counted exactly",
             Self::BurstOutOfRange { .. } => "burst of 0, or too large for this rate",
             Self::InitialAboveBurst { .. } => "initial fill above the burst",
+            Self::InitialNotFull { .. } => "initial fill of every key below the burst",
             Self::BatchOutOfRange { .. } => "batch of 0, or above the burst",
             Self::CapacityOutOfRange { .. } => "capacity of 0, or too large",
         }

@@ -76,7 +76,9 @@ impl TryAcquireError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum AcquireError {
     /// The timeout or deadline came, or could not have been met.
-    #[error("not served in time")]
+    #[error(
+        "not served in time: it could be at {ready_at:?} on the bucket's clock; wait longer or ask for less"
+    )]
     TimedOut {
         /// When it could have been served, given those ahead of it.
         ready_at: Instant,

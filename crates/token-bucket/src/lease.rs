@@ -20,9 +20,16 @@ use crate::error::TryAcquireError;
 ///
 /// The bucket's promise holds for the moment at which a batch is *taken*; the tokens are *used*
 /// later, and unused ones come back later. With *k* leases of batches *b₁ … bₖ*, the tokens used in
-/// any span of time are at most `burst + rate × span + 2 × (b₁ + … + bₖ)`: each lease can bring
-/// one batch into the span, and one that returned into the bucket. Choose the batch accordingly:
-/// the burst divided by the number of leases, or less.
+/// any span of time are at most `burst + rate × span + (b₁ + … + bₖ)`: each lease can bring one
+/// batch into the span, to be used there or to be given back and taken again. What was added by
+/// [`add_prepaid`](Lease::add_prepaid) comes on top. Choose the batch accordingly: the burst divided
+/// by the number of leases, or less.
+///
+/// # What the bucket no longer decides
+///
+/// Tokens held have been granted: they can be used after the bucket was closed, and they do not count
+/// when the burst is checked, so that a request for more than the burst is granted if the bucket
+/// holds what is missing.
 ///
 /// # Examples
 ///
@@ -65,7 +72,7 @@ impl<O: Deref<Target = TokenBucket<C>>, C> Lease<O, C> {
     ///
     /// # Errors
     ///
-    /// As [`TokenBucket::try_acquire_at`]. The tokens held stay held.
+    /// As [`TokenBucket::try_acquire_at`], of the tokens that are missing. The tokens held stay held.
     #[inline]
     pub fn try_acquire_at(&mut self, n: u64, now: Instant) -> Result<(), TryAcquireError> {
         if self.use_held(n) { Ok(()) } else { self.refill_and_take(n, now) }
@@ -108,7 +115,8 @@ impl<O: Deref<Target = TokenBucket<C>>, C> Lease<O, C> {
         let missing = n - self.held;
         let taken = self.bucket.take_between(missing, self.batch.max(missing), now);
         if taken == 0 {
-            // The refusal in the bucket's own words; if tokens came in meanwhile, they are taken.
+            // The refusal in the bucket's own words, and counted there; if tokens came in meanwhile,
+            // they are taken.
             self.bucket.try_acquire_at(missing, now)?;
             self.held = 0;
             return Ok(());
@@ -125,7 +133,7 @@ impl<O: Deref<Target = TokenBucket<C>>, C: Clock> Lease<O, C> {
     ///
     /// # Errors
     ///
-    /// As [`TokenBucket::try_acquire`]. The tokens held stay held.
+    /// As [`TokenBucket::try_acquire`], of the tokens that are missing. The tokens held stay held.
     #[inline]
     pub fn try_acquire(&mut self, n: u64) -> Result<(), TryAcquireError> {
         if self.use_held(n) {

@@ -5,7 +5,7 @@ use core::ops::Deref;
 
 use steadfast_core::sync::Mutex;
 use steadfast_core::wait::{Attempt, Gate, LineStats, Outlook, Turn};
-use steadfast_core::{Clock, Instant, Line, SystemClock, Timer, const_unless_loom};
+use steadfast_core::{Clock, Instant, Line, SystemClock, Timer};
 
 use crate::config::{Config, ConfigError};
 use crate::error::{AcquireError, TryAcquireError};
@@ -88,43 +88,22 @@ impl<const N: usize> LimitSet<N> {
 impl<const N: usize, C> LimitSet<N, C> {
     const NOT_EMPTY: () = assert!(N > 0, "a set of at least one limit");
 
-    const_unless_loom! {
-        /// A set of limits that begins at `now`.
-        ///
-        /// At most as many may wait as the strictest of the configurations allows; nothing is
-        /// counted.
-        ///
-        /// # Errors
-        ///
-        /// If there can be no bucket of one of the configurations.
-        pub const fn build_at(
-            configs: [Config; N],
-            clock: C,
-            now: Instant,
-        ) -> Result<Self, ConfigError>
-        where
-            C: Copy,
-        {
-            let () = Self::NOT_EMPTY;
-            let first = match configs[0].state(now) {
-                Ok(state) => state,
-                Err(error) => return Err(error),
-            };
-            let mut states = [first; N];
-            let mut max_waiters = configs[0].max_waiters;
-            let mut index = 1;
-            while index < N {
-                states[index] = match configs[index].state(now) {
-                    Ok(state) => state,
-                    Err(error) => return Err(error),
-                };
-                if configs[index].max_waiters < max_waiters {
-                    max_waiters = configs[index].max_waiters;
-                }
-                index += 1;
-            }
-            Ok(Self { states: Mutex::new(states), max_waiters, clock, line: Line::new() })
+    /// A set of limits that begins at `now`.
+    ///
+    /// At most as many may wait as the strictest of the configurations allows; nothing is counted.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no bucket of one of the configurations.
+    pub fn build_at(configs: [Config; N], clock: C, now: Instant) -> Result<Self, ConfigError> {
+        let () = Self::NOT_EMPTY;
+        let mut states = [configs[0].state(now)?; N];
+        for (state, config) in states.iter_mut().zip(&configs) {
+            *state = config.state(now)?;
         }
+        let max_waiters = configs.iter().map(|config| config.max_waiters).min();
+        let max_waiters = max_waiters.unwrap_or(u32::MAX);
+        Ok(Self { states: Mutex::new(states), max_waiters, clock, line: Line::new() })
     }
 
     /// Takes `n` tokens of every limit at `now`, or none at all.
@@ -225,10 +204,7 @@ impl<const N: usize, C: Clock> LimitSet<N, C> {
     /// # Errors
     ///
     /// If there can be no bucket of one of the configurations.
-    pub fn build_with(configs: [Config; N], clock: C) -> Result<Self, ConfigError>
-    where
-        C: Copy,
-    {
+    pub fn build_with(configs: [Config; N], clock: C) -> Result<Self, ConfigError> {
         let now = clock.now();
         Self::build_at(configs, clock, now)
     }

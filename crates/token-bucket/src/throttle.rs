@@ -21,7 +21,8 @@ use steadfast_core::wait::{Gate, Wait};
 ///
 /// # Errors
 ///
-/// An item whose wait fails (the bucket was closed, a timeout) is yielded as the error, and is lost.
+/// An item whose wait fails (the bucket was closed, the line was full, the item costs more than the
+/// burst) is yielded as the error, and is lost.
 ///
 /// # Examples
 ///

@@ -1,6 +1,15 @@
 //! What every wait promises, W1 to W8 of `steadfast_core::wait`, on the real bucket.
 //!
 //! Most of it is single-threaded and deterministic: time is moved by hand, and wakers count.
+#![expect(
+    clippy::used_underscore_binding,
+    clippy::type_complexity,
+    clippy::manual_assert,
+    clippy::semicolon_if_nothing_returned,
+    clippy::cast_possible_truncation,
+    clippy::needless_for_each,
+    reason = "scaffolding of tests"
+)]
 #![cfg(all(feature = "std", not(loom)))]
 #![allow(missing_docs, reason = "tests")]
 
