@@ -3,7 +3,7 @@
 #
 #     <!-- crates: steadfast-token-bucket = 5 -->
 #
-# beside such a number states it: all that `cargo tree` shows for this platform, without the crate
+# beside such a number states it: all that `cargo tree` shows for Linux, without the crate
 # itself and without what only its tests use.
 #
 # Time: 1 second.
@@ -17,7 +17,7 @@ stated=$(sed -nE 's/^ *<!-- crates: ([a-z0-9-]+) = ([0-9]+) -->.*/\1 \2/p' READM
 wrong=0
 while read -r crate count; do
     # The first line is the crate itself; `(*)` and the like follow name and version.
-    tree=$(cargo tree -p "$crate" -e normal --prefix none)
+    tree=$(cargo tree -p "$crate" -e normal --prefix none --target x86_64-unknown-linux-gnu)
     brought=$(tail -n +2 <<<"$tree" | awk 'NF { print $1, $2 }' | sort -u)
     found=$(awk 'NF' <<<"$brought" | wc -l)
     if ((found == count)); then

@@ -5,6 +5,10 @@
 # Time: about 1 minute.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. ci/lib.sh
 
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
-cargo test --workspace --doc --all-features
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+cargo test --workspace --doc --all-features 2>&1 | tee "$log"
+grep -qE '^test result: ok\. [1-9]' "$log" || fail "no example ran"

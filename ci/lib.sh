@@ -3,7 +3,8 @@
 # shellcheck shell=bash
 
 # Where builds go; every proof that needs flags or a compiler of its own takes a folder inside.
-target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+mkdir -p "${CARGO_TARGET_DIR:-target}"
+target_dir=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
 
 # The oldest Rust that the crates promise to work with.
 msrv=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)

@@ -503,12 +503,7 @@ impl<C> TokenBucket<C> {
             }
         }
         self.count(n, decision != Decision::Granted);
-        match decision {
-            Decision::Granted => Ok(()),
-            Decision::Denied { retry_at } => Err(TryAcquireError::Denied { retry_at, now }),
-            Decision::ExceedsBurst => Err(TryAcquireError::ExceedsBurst { burst: self.burst() }),
-            Decision::Closed => Err(TryAcquireError::Closed),
-        }
+        decision.result(self.burst(), now)
     }
 
     #[inline]

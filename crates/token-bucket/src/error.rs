@@ -3,8 +3,10 @@
 use core::time::Duration;
 
 #[cfg(feature = "wait")]
-use steadfast_core::wait::Missed;
+use steadfast_core::wait::{Attempt, Missed};
 use steadfast_core::{Instant, saturating_u64};
+
+use crate::state::Decision;
 
 /// Why [`try_acquire`](crate::TokenBucket::try_acquire) did not grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -26,6 +28,32 @@ pub enum TryAcquireError {
     /// Never: the bucket is closed.
     #[error("the bucket is closed")]
     Closed,
+}
+
+impl Decision {
+    /// What [`try_acquire`](crate::TokenBucket::try_acquire) answers, if this was decided at `now`
+    /// and the bucket holds at most `burst`.
+    #[inline]
+    pub(crate) const fn result(self, burst: u64, now: Instant) -> Result<(), TryAcquireError> {
+        match self {
+            Self::Granted => Ok(()),
+            Self::Denied { retry_at } => Err(TryAcquireError::Denied { retry_at, now }),
+            Self::ExceedsBurst => Err(TryAcquireError::ExceedsBurst { burst }),
+            Self::Closed => Err(TryAcquireError::Closed),
+        }
+    }
+
+    /// What a wait makes of this.
+    #[cfg(feature = "wait")]
+    #[inline]
+    pub(crate) const fn attempt(self, burst: u64) -> Attempt<(), AcquireError> {
+        match self {
+            Self::Granted => Attempt::Granted(()),
+            Self::Denied { .. } => Attempt::NotNow,
+            Self::ExceedsBurst => Attempt::Refused(AcquireError::ExceedsBurst { burst }),
+            Self::Closed => Attempt::Refused(AcquireError::Closed),
+        }
+    }
 }
 
 impl TryAcquireError {

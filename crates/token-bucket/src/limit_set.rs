@@ -126,9 +126,7 @@ impl<const N: usize, C> LimitSet<N, C> {
         });
         match decision {
             Decision::Granted => Ok(()),
-            Decision::Denied { retry_at } => Err(TryAcquireError::Denied { retry_at, now }),
-            Decision::ExceedsBurst => Err(TryAcquireError::ExceedsBurst { burst: self.burst() }),
-            Decision::Closed => Err(TryAcquireError::Closed),
+            refused => refused.result(self.burst(), now),
         }
     }
 
@@ -266,11 +264,7 @@ impl<const N: usize, C: Timer> Gate for LimitSet<N, C> {
         });
         match decision {
             Decision::Granted => Attempt::Granted(()),
-            Decision::Denied { .. } => Attempt::NotNow,
-            Decision::ExceedsBurst => {
-                Attempt::Refused(AcquireError::ExceedsBurst { burst: self.burst() })
-            }
-            Decision::Closed => Attempt::Refused(AcquireError::Closed),
+            refused => refused.attempt(self.burst()),
         }
     }
 

@@ -90,11 +90,7 @@ impl<C: Timer> Gate for TokenBucket<C> {
     fn attempt(&self, n: u64, turn: Turn, now: Instant) -> Attempt<(), AcquireError> {
         match self.take_for_wait(n, turn == Turn::Head, now) {
             Decision::Granted => Attempt::Granted(()),
-            Decision::Denied { .. } => Attempt::NotNow,
-            Decision::ExceedsBurst => {
-                Attempt::Refused(AcquireError::ExceedsBurst { burst: self.burst() })
-            }
-            Decision::Closed => Attempt::Refused(AcquireError::Closed),
+            decision => decision.attempt(self.burst()),
         }
     }
 
