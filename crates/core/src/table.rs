@@ -415,6 +415,8 @@ impl<K, V, S> fmt::Debug for KeyedTable<K, V, S> {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::redundant_closure_for_method_calls, reason = "`copied` has two meanings")]
+    use std::rc::{Rc, Weak};
+
     use super::*;
 
     #[test]
@@ -505,17 +507,18 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_is_dropped_with_no_lock_held() {
-        struct Looks<'a>(&'a std::cell::OnceCell<KeyedTable<u64, Self>>);
-        impl Drop for Looks<'_> {
+        struct Looks(Weak<KeyedTable<u64, Self>>);
+        impl Drop for Looks {
             fn drop(&mut self) {
-                let Some(table) = self.0.get() else { return };
-                assert!(table.shards.iter().all(|shard| shard.0.try_lock().is_some()));
+                if let Some(table) = self.0.upgrade() {
+                    assert!(table.shards.iter().all(|shard| shard.0.try_lock().is_some()));
+                }
             }
         }
-        let cell = Box::leak(Box::default());
-        let table = cell.get_or_init(|| KeyedTable::new(2));
+        let table = Rc::new(KeyedTable::new(2));
         for key in 0..10_u64 {
-            assert!(table.with(&key, || Looks(cell), |_| true, |_| ()).is_ok());
+            let looks = || Looks(Rc::downgrade(&table));
+            assert!(table.with(&key, looks, |_| true, |_| ()).is_ok());
         }
         table.forget_idle(|_| true);
         assert!(table.is_empty());
