@@ -22,10 +22,15 @@ use crate::wait::Acquire;
 /// another key needs the place. So memory is bounded by the keys in *use*, and there is no
 /// background task. A look-up locks one of up to 64 shards for its own time.
 ///
-/// **When every place is in use**, a new key is refused with [`KeyedError::TableFull`]: it is not
-/// admitted unlimited, and nobody's bucket is thrown away for it. Whoever invents keys can thus
-/// take the places, but not reset the limits of others; authenticate the key, or choose a
-/// [`shared bucket`](KeyedBuilder::overflow) for the keys that find no place.
+/// **When the table is full** and no idle place was found in a bounded search, a new key is refused
+/// with [`KeyedError::TableFull`]: it is not admitted unlimited, and nobody's bucket is thrown away
+/// for it. Whoever invents keys can thus take the places, but not reset the limits of others;
+/// authenticate the key, or choose a [`shared bucket`](KeyedBuilder::overflow) for the keys that find
+/// no place. If few places are idle, one of the next attempts finds them: each searches further on.
+///
+/// The `Hash`, `Eq`, `Clone` and `Drop` of the keys may run under locks of the limiter, and must not
+/// use it. They should not panic either: in the midst of a wait that may leave a key marked as waited
+/// for.
 ///
 /// The default hasher is keyed, so that keys cannot be chosen to collide. `S` is the hasher, `C`
 /// the clock.
@@ -93,8 +98,8 @@ pub enum KeyedError {
         /// The most that can be asked for.
         burst: u64,
     },
-    /// The key is new, and every place is in use.
-    #[error("{capacity} keys are in use already")]
+    /// The key is new, the table is full, and no idle place was found in a bounded search.
+    #[error("no place for another key: {capacity} are held already")]
     TableFull {
         /// The configured capacity.
         capacity: usize,
@@ -137,14 +142,18 @@ impl<K: Hash + Eq> Keyed<K> {
     ///
     /// # Errors
     ///
-    /// If there can be no such bucket or table.
+    /// If there can be no such bucket or table, or if keys would not begin full.
     pub fn new(config: Config, capacity: usize) -> Result<Self, ConfigError> {
         Self::builder(config, capacity).build()
     }
 }
 
 impl<K: Hash + Eq, S: BuildHasher + Clone> KeyedBuilder<K, S> {
-    /// One bucket by `config` for all new keys that find every place in use, instead of a refusal.
+    /// One bucket by `config` for all new keys that find no place, instead of a refusal.
+    ///
+    /// Only [`try_acquire`](Keyed::try_acquire) knows of it. [`available`](Keyed::available) and
+    /// [`ready_at`](Keyed::ready_at) tell of the bucket that such a key would have if it had a place,
+    /// and a [`refund`](Keyed::refund) does not reach the shared bucket.
     pub fn overflow(mut self, config: Config) -> Self {
         self.overflow = Some(config);
         self
@@ -160,7 +169,7 @@ impl<K: Hash + Eq, S: BuildHasher + Clone> KeyedBuilder<K, S> {
     ///
     /// # Errors
     ///
-    /// If there can be no such bucket or table.
+    /// If there can be no such bucket or table, or if keys would not begin full.
     pub fn build(self) -> Result<Keyed<K, SystemClock, S>, ConfigError> {
         self.build_with(SystemClock)
     }
@@ -169,14 +178,18 @@ impl<K: Hash + Eq, S: BuildHasher + Clone> KeyedBuilder<K, S> {
     ///
     /// # Errors
     ///
-    /// If there can be no such bucket or table.
+    /// If there can be no such bucket or table, or if keys would not begin full: a key that was
+    /// forgotten because it was full would otherwise come back with less.
     pub fn build_with<C: Clock>(self, clock: C) -> Result<Keyed<K, C, S>, ConfigError> {
         if self.capacity == 0 || self.capacity > MAX_CAPACITY {
             let max = MAX_CAPACITY;
             return Err(ConfigError::CapacityOutOfRange { capacity: self.capacity, max });
         }
-        // What can be built now can be built at any time.
         let limits = self.config.state(Instant::ZERO)?.limits();
+        let burst = limits.burst();
+        if let Some(initial) = self.config.initial.filter(|&initial| initial < burst) {
+            return Err(ConfigError::InitialNotFull { initial, burst });
+        }
         let overflow = match self.overflow {
             Some(config) => {
                 let state = config.state(clock.now())?;
@@ -247,6 +260,9 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
     }
 
     /// Whole tokens that `key` has at `now`. Looking takes nothing and adds no key.
+    ///
+    /// A key without a place is full, even if it would find none; the
+    /// [overflow](KeyedBuilder::overflow) bucket is not looked at.
     pub fn available_at<Q>(&self, key: &Q, now: Instant) -> u64
     where
         K: Borrow<Q>,
@@ -274,6 +290,11 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
 
     /// Gives `n` tokens back to `key`, up to its burst, and wakes whoever waits for them. A key that
     /// has been forgotten is full already.
+    ///
+    /// Only the key's own bucket is lifted, and only while the key has a place: tokens of the
+    /// [overflow](KeyedBuilder::overflow) bucket that are given back for a key without one are lost.
+    /// Nobody keeps record of where tokens came from: if the key has found a place since, tokens of
+    /// the overflow bucket lift its own. Do not give those back.
     pub fn refund<Q>(&self, key: &Q, n: u64)
     where
         K: Borrow<Q>,
@@ -291,12 +312,15 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
 
     /// Gives `key` a limit of its own at `now`: time up to `now` is settled at the limit it had.
     ///
+    /// Tokens are carried over, up to the new burst; a key that was full is full again. The other
+    /// settings of `config` (initial fill, waiting limit, counting) are not looked at.
+    ///
     /// The key keeps its place in the table until
     /// [`reset_limit_at`](Keyed::reset_limit_at).
     ///
     /// # Errors
     ///
-    /// If there can be no such bucket, or no place in the table.
+    /// If there can be no such bucket, or if no place was found in the table.
     pub fn set_limit_at<Q>(
         &self,
         key: &Q,
@@ -307,20 +331,27 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        self.change_limit(key, config, true, now)
+        let limits = config.limits()?;
+        let idle = |entry: &Entry| entry.is_idle(self.limits, now);
+        let change = |entry: &mut Entry| entry.change_limits(self.limits, limits, true, now);
+        let line = self.table.with(key, || self.full(now), idle, change)?;
+        self.wake_all(key, line);
+        Ok(())
     }
 
-    /// Gives `key` the common limit again, and its place back once it is full.
-    ///
-    /// # Errors
-    ///
-    /// If the key is not known and there is no place in the table: then it had no limit of its own.
-    pub fn reset_limit_at<Q>(&self, key: &Q, now: Instant) -> Result<(), SetLimitError>
+    /// Gives `key` the common limit again, and its place back once it is full. A key without a limit
+    /// of its own is left as it is.
+    pub fn reset_limit_at<Q>(&self, key: &Q, now: Instant)
     where
         K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        Q: Hash + Eq + ?Sized,
     {
-        self.change_limit(key, self.config, false, now)
+        let line = self.table.look(key, |entry| {
+            entry
+                .filter(|entry| entry.own.as_ref().is_some_and(|own| own.pinned))
+                .and_then(|entry| entry.change_limits(self.limits, self.limits, false, now))
+        });
+        self.wake_all(key, line);
     }
 
     /// How many keys have a place now, those that are full again but not yet forgotten included.
@@ -376,41 +407,17 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
     }
 
     fn full(&self, now: Instant) -> Entry {
-        Entry::new(self.config.state(now).expect("checked when the limiter was built"))
+        Entry::new(State::new(self.limits, self.limits.burst(), now))
     }
 
-    fn change_limit<Q>(
-        &self,
-        key: &Q,
-        config: Config,
-        pinned: bool,
-        now: Instant,
-    ) -> Result<(), SetLimitError>
+    fn wake_all<Q>(&self, key: &Q, line: Option<Arc<Line>>)
     where
         K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        Q: Hash + Eq + ?Sized,
     {
-        let limits = config.limits()?;
-        let idle = |entry: &Entry| entry.is_idle(self.limits, now);
-        let line = self.table.with(
-            key,
-            || self.full(now),
-            idle,
-            |entry| {
-                // A key that was not known is full, and full it stays.
-                let state = entry.state(self.limits);
-                let next = state.reconfigure(limits, now);
-                entry.set(if state.is_full(now) { next.refund(limits.burst()) } else { next });
-                let own = entry.own(limits);
-                own.limits = limits;
-                own.pinned = pinned;
-                own.line.clone()
-            },
-        )?;
         if let Some(line) = line {
             line.wake_all(|occupied| self.mark(key, occupied));
         }
-        Ok(())
     }
 
     fn mark<Q>(&self, key: &Q, occupied: bool)
@@ -433,8 +440,8 @@ pub enum SetLimitError {
     /// There can be no such bucket.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The key is new, and every place is in use.
-    #[error("{capacity} keys are in use already")]
+    /// The key is new, the table is full, and no idle place was found in a bounded search.
+    #[error("no place for another key: {capacity} are held already")]
     TableFull {
         /// The configured capacity.
         capacity: usize,
@@ -475,7 +482,7 @@ impl<K: Hash + Eq, C: Clock, S: BuildHasher> Keyed<K, C, S> {
     ///
     /// # Errors
     ///
-    /// If there can be no such bucket, or no place in the table.
+    /// If there can be no such bucket, or if no place was found in the table.
     pub fn set_limit<Q>(&self, key: &Q, config: Config) -> Result<(), SetLimitError>
     where
         K: Borrow<Q>,
@@ -485,16 +492,12 @@ impl<K: Hash + Eq, C: Clock, S: BuildHasher> Keyed<K, C, S> {
     }
 
     /// [`reset_limit_at`](Keyed::reset_limit_at) now.
-    ///
-    /// # Errors
-    ///
-    /// If the key is not known and there is no place in the table.
-    pub fn reset_limit<Q>(&self, key: &Q) -> Result<(), SetLimitError>
+    pub fn reset_limit<Q>(&self, key: &Q)
     where
         K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        Q: Hash + Eq + ?Sized,
     {
-        self.reset_limit_at(key, self.clock.now())
+        self.reset_limit_at(key, self.clock.now());
     }
 }
 
@@ -518,10 +521,11 @@ impl<K: Hash + Eq + Clone, C: Timer, S: BuildHasher> Keyed<K, C, S> {
 /// One key of a [`Keyed`] limiter, to wait for. `O` is how it holds the limiter.
 ///
 /// All handles of one key stand in one line; lines of different keys do not know each other. While
-/// a handle that has waited exists, its key keeps its place in the table.
+/// a handle exists that could not be served at once, its key keeps its place in the table.
 pub struct Key<O, K> {
     keyed: O,
     name: K,
+    /// That of the key's entry, from the first denial on: it keeps the entry from being forgotten.
     line: OnceLock<Arc<Line>>,
 }
 
@@ -551,11 +555,6 @@ where
     pub fn acquire(&self, n: u64) -> Acquire<&Self> {
         Acquire::new(self, n)
     }
-
-    fn state(&self) -> State {
-        let now = self.keyed.clock.now();
-        self.keyed.look(&self.name, now, |state| state)
-    }
 }
 
 impl<O, K, C, S> Gate for Key<O, K>
@@ -576,17 +575,9 @@ where
     }
 
     fn line(&self) -> &Line {
-        self.line.get_or_init(|| {
-            // The key was tried a moment ago, so it has a place, or there is none for it: then the
-            // handle waits in a line of its own, and every attempt says so.
-            let line = self.keyed.table.look(&self.name, |entry| {
-                entry.map(|entry| {
-                    let own = entry.own(self.keyed.limits);
-                    Arc::clone(own.line.get_or_insert_with(Arc::default))
-                })
-            });
-            line.unwrap_or_default()
-        })
+        // Whoever waits has been denied before. Never a line that is not the entry's: it would be
+        // that of no other handle, and no refund would find it.
+        self.line.get().expect("taken by the attempt that was denied")
     }
 
     fn max_waiters(&self) -> u32 {
@@ -611,6 +602,14 @@ where
                     Turn::Newcomer => state.take(n, now),
                 };
                 entry.set(next);
+                if let Decision::Denied { .. } = decision {
+                    // RACE: here, under the lock that denied, and not later: the entry could be
+                    // forgotten meanwhile, and another take its place.
+                    self.line.get_or_init(|| {
+                        let own = entry.own(keyed.limits);
+                        Arc::clone(own.line.get_or_insert_with(Arc::default))
+                    });
+                }
                 (decision, next.limits().burst())
             },
         );
@@ -629,7 +628,10 @@ where
     }
 
     fn never(&self, n: u64) -> Option<KeyedError> {
-        let burst = self.state().limits().burst();
+        let common = self.keyed.limits;
+        let limits =
+            self.keyed.table.look(&self.name, |entry| entry.map_or(common, |e| e.limits(common)));
+        let burst = limits.burst();
         (n > burst).then_some(KeyedError::ExceedsBurst { burst })
     }
 
@@ -648,8 +650,12 @@ impl Entry {
 
     #[inline]
     fn state(&self, common: Limits) -> State {
-        let limits = self.own.as_ref().map_or(common, |own| own.limits);
-        State { limits, horizon: self.horizon, word: self.word }
+        State { limits: self.limits(common), horizon: self.horizon, word: self.word }
+    }
+
+    #[inline]
+    fn limits(&self, common: Limits) -> Limits {
+        self.own.as_ref().map_or(common, |own| own.limits)
     }
 
     /// Takes `n` tokens in the common case: those of [`State::take_at_once`], without a line.
@@ -669,6 +675,24 @@ impl Entry {
     fn set(&mut self, state: State) {
         self.word = state.word;
         self.horizon = state.horizon;
+    }
+
+    /// Settles at the limits it has and goes on with others. Returns the line of those to be told.
+    fn change_limits(
+        &mut self,
+        common: Limits,
+        limits: Limits,
+        pinned: bool,
+        now: Instant,
+    ) -> Option<Arc<Line>> {
+        // A key that was not known is full, and full it stays.
+        let state = self.state(common);
+        let next = state.reconfigure(limits, now);
+        self.set(if state.is_full(now) { next.refund(limits.burst()) } else { next });
+        let own = self.own(limits);
+        own.limits = limits;
+        own.pinned = pinned;
+        own.line.clone()
     }
 
     #[inline]

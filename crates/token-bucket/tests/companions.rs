@@ -1,14 +1,17 @@
 //! What stands beside the bucket: leases, limit sets, keyed limiters, throttled streams, and the
 //! configuration as data.
 
+use std::cell::Cell;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
-use steadfast_core::{Instant, ManualClock};
+use steadfast_core::{Clock, Instant, ManualClock, SystemClock, Timer};
 use steadfast_token_bucket::{
     AcquireError, Config, ConfigError, Key, Keyed, KeyedError, Lease, LimitSet, Rate,
     SetLimitError, Throttle, TokenBucket, TryAcquireError,
@@ -21,7 +24,7 @@ fn at(millis: u64) -> Instant {
 }
 
 fn bucket(rate: u64, burst: u64) -> TokenBucket {
-    Config::new(Rate::per_second(rate)).burst(burst).build_at(Default::default(), at(0)).unwrap()
+    Config::new(Rate::per_second(rate)).burst(burst).build_at(SystemClock, at(0)).unwrap()
 }
 
 fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
@@ -98,6 +101,30 @@ mod lease {
     }
 
     #[test]
+    fn a_refusal_is_counted_once() {
+        let config = Config::new(Rate::per_second(10)).counted(true);
+        let bucket = config.build_at(SystemClock, at(0)).unwrap();
+        let mut lease = Lease::new(&bucket, 10).unwrap();
+        lease.try_acquire_at(10, at(0)).unwrap();
+        lease.try_acquire_at(1, at(0)).unwrap_err();
+        assert_eq!((bucket.stats().granted, bucket.stats().refused), (Some(10), Some(1)));
+        assert_eq!(bucket.try_acquire_up_to_at(5, at(0)), 0);
+        assert_eq!(bucket.stats().refused, Some(2));
+    }
+
+    #[test]
+    fn tokens_held_are_usable_after_close_and_beyond_the_burst() {
+        let bucket = bucket(10, 10);
+        let mut lease = Lease::new(&bucket, 10).unwrap();
+        lease.try_acquire_at(4, at(0)).unwrap();
+        lease.try_acquire_at(15, at(1_000)).unwrap();
+        lease.try_acquire_at(2, at(2_000)).unwrap();
+        bucket.close();
+        lease.try_acquire_at(9, at(2_000)).unwrap();
+        assert_eq!(lease.try_acquire_at(1, at(2_000)), Err(TryAcquireError::Closed));
+    }
+
+    #[test]
     fn tokens_used_stay_within_the_documented_burstiness() {
         let bucket = bucket(1_000, 100);
         let mut leases: Vec<_> = (0..4).map(|_| Lease::new(&bucket, 20).unwrap()).collect();
@@ -117,9 +144,9 @@ mod lease {
             }
         }
         for (first, &from) in uses.iter().enumerate() {
-            let used = |until: u64| uses[first..].partition_point(|&time| time <= until) as u64;
+            let count = |until: u64| uses[first..].partition_point(|&time| time <= until) as u64;
             for span in [0, 1, 10, 100, 1_000] {
-                assert!(used(from + span) <= 100 + span + 2 * 80, "from {from} for {span} ms");
+                assert!(count(from + span) <= 100 + span + 80, "from {from} for {span} ms");
             }
         }
     }
@@ -308,6 +335,203 @@ mod keyed {
     }
 
     #[test]
+    fn a_refund_lifts_the_keys_own_bucket_and_no_other() {
+        let clock = ManualClock::new();
+        let keyed = Keyed::<u64>::builder(Config::new(Rate::per_second(10)).burst(5), 1)
+            .overflow(Config::new(Rate::per_hour(2)))
+            .build_with(clock.clone())
+            .unwrap();
+        keyed.try_acquire(&0, 5).unwrap();
+        keyed.try_acquire(&1, 2).unwrap();
+        keyed.refund(&1, 2);
+        assert!(keyed.try_acquire(&1, 1).is_err(), "lost");
+        assert!(keyed.try_acquire(&0, 1).is_err(), "and not given to another");
+        assert_eq!(keyed.available(&1), 5, "what it would have if it had a place");
+    }
+
+    #[test]
+    fn a_key_whose_name_cannot_be_cloned_takes_no_place() {
+        #[derive(Debug, Hash, PartialEq, Eq)]
+        struct Name(u64);
+        impl Clone for Name {
+            fn clone(&self) -> Self {
+                assert!(self.0 < 100, "clone");
+                Self(self.0)
+            }
+        }
+        let config = Config::new(Rate::per_second(10)).burst(5);
+        let keyed = Keyed::<Name>::builder(config, 2).build_with(ManualClock::new()).unwrap();
+        for name in 100..102 {
+            let acquire = || keyed.try_acquire(&Name(name), 1);
+            assert!(catch_unwind(AssertUnwindSafe(acquire)).is_err());
+        }
+        keyed.try_acquire(&Name(1), 1).unwrap();
+        assert_eq!(keyed.len(), 1);
+    }
+
+    #[test]
+    fn keys_that_would_not_begin_full_are_refused() {
+        let config = Config::new(Rate::per_second(10)).burst(5);
+        let error = Keyed::<u64>::new(config.initial(4), 10).unwrap_err();
+        assert_eq!(error, ConfigError::InitialNotFull { initial: 4, burst: 5 });
+        assert!(Keyed::<u64>::new(config.initial(5), 10).is_ok());
+    }
+
+    #[test]
+    fn withdrawing_a_limit_that_is_not_there_adds_no_key() {
+        let clock = ManualClock::new();
+        let keyed = keyed(&clock, 1);
+        keyed.reset_limit("unknown");
+        assert!(keyed.is_empty());
+        keyed.try_acquire("known", 3).unwrap();
+        keyed.reset_limit("known");
+        keyed.reset_limit("unknown");
+        assert_eq!((keyed.len(), keyed.available("known")), (1, 2));
+    }
+
+    type Shared = Arc<Keyed<String, ManualClock>>;
+
+    /// A key that became full, and was to be forgotten, between the denial of a handle's request
+    /// and its joining the line, with the handle.
+    fn nearly_forgotten(clock: &ManualClock) -> (Shared, Key<Shared, String>) {
+        let keyed = Arc::new(keyed(clock, 100));
+        keyed.try_acquire("a", 5).unwrap();
+        let key = Key::new(Arc::clone(&keyed), "a".to_owned());
+        let other = Arc::clone(&keyed);
+        let waker = calls_when_cloned(move || {
+            other.refund("a", 5);
+            other.forget_idle_at(at(0));
+        });
+        let mut first = key.acquire(1);
+        let served = pin!(&mut first).poll(&mut Context::from_waker(&waker));
+        assert_eq!(served, Poll::Ready(Ok(())));
+        drop(first);
+        keyed.try_acquire("a", keyed.available("a")).unwrap();
+        (keyed, key)
+    }
+
+    /// The waking loop clones a waker before it joins a line.
+    fn calls_when_cloned(f: impl FnOnce() + 'static) -> Waker {
+        const TABLE: RawWakerVTable = RawWakerVTable::new(
+            |_| {
+                if let Some(f) = ON_CLONE.take() {
+                    f();
+                }
+                RawWaker::new(std::ptr::null(), &TABLE)
+            },
+            |_| {},
+            |_| {},
+            |_| {},
+        );
+        thread_local! {
+            static ON_CLONE: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
+        }
+        ON_CLONE.set(Some(Box::new(f)));
+        // SAFETY: the functions of the table use no data.
+        unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &TABLE)) }
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_refund_wakes_a_handle_whose_key_was_nearly_forgotten() {
+        let clock = ManualClock::new();
+        let (keyed, key) = nearly_forgotten(&clock);
+        let counter = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&counter));
+        let mut wait = key.acquire(5);
+        assert!(pin!(&mut wait).poll(&mut Context::from_waker(&waker)).is_pending());
+        keyed.refund("a", 5);
+        assert_eq!(counter.0.load(Relaxed), 1);
+        assert_eq!(poll(&mut wait), Poll::Ready(Ok(())));
+    }
+
+    #[test]
+    fn handles_of_a_key_that_was_nearly_forgotten_stand_in_one_line() {
+        let clock = ManualClock::new();
+        let (keyed, key) = nearly_forgotten(&clock);
+        let other = Key::new(Arc::clone(&keyed), "a".to_owned());
+        let (mut large, mut small) = (key.acquire(5), other.acquire(1));
+        assert!(poll(&mut large).is_pending() && poll(&mut small).is_pending());
+        clock.advance(Duration::from_millis(100));
+        assert!(poll(&mut small).is_pending(), "behind the other");
+        drop(small);
+        assert!(keyed.try_acquire("a", 1).is_err(), "somebody still waits");
+        clock.advance(Duration::from_millis(400));
+        assert_eq!(poll(&mut large), Poll::Ready(Ok(())));
+    }
+
+    /// A timer whose alarms look at the limiter when they are dropped.
+    #[derive(Clone, Default)]
+    struct Nosy {
+        clock: ManualClock,
+        looks: Arc<OnceLock<Weak<Keyed<String, Self>>>>,
+        dropped: Arc<AtomicUsize>,
+    }
+
+    struct NosyAlarm(<ManualClock as Timer>::Alarm, Nosy);
+
+    impl Drop for NosyAlarm {
+        fn drop(&mut self) {
+            if let Some(keyed) = self.1.looks.get().and_then(Weak::upgrade) {
+                // Would wait for ever if the lock of the only shard were held.
+                assert_eq!(keyed.available("b"), 5);
+                self.1.dropped.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    impl Clock for Nosy {
+        fn now(&self) -> Instant {
+            self.clock.now()
+        }
+    }
+
+    impl Timer for Nosy {
+        type Alarm = NosyAlarm;
+
+        fn alarm(&self) -> NosyAlarm {
+            NosyAlarm(self.clock.alarm(), self.clone())
+        }
+
+        fn set(&self, alarm: &mut NosyAlarm, at: Instant, waker: &Waker) {
+            self.clock.set(&mut alarm.0, at, waker);
+        }
+    }
+
+    #[test]
+    fn an_alarm_of_a_forgotten_key_is_dropped_with_no_lock_held() {
+        let timer = Nosy::default();
+        let config = Config::new(Rate::per_second(10)).burst(5);
+        let keyed = Keyed::<String>::builder(config, 2).build_with(timer.clone()).unwrap();
+        let keyed = Arc::new(keyed);
+        for forget in [true, false] {
+            keyed.try_acquire("a", 5).unwrap();
+            let key = Key::new(Arc::clone(&keyed), "a".to_owned());
+            assert!(poll(&mut key.acquire(1)).is_pending());
+            drop(key);
+            timer.clock.advance(SECOND);
+            let _looks_from_now_on = timer.looks.set(Arc::downgrade(&keyed));
+            let before = timer.dropped.load(Relaxed);
+            if forget {
+                keyed.forget_idle_at(timer.now());
+            } else {
+                for newcomer in ["c", "d", "e"] {
+                    let _full_or_not = keyed.try_acquire(newcomer, 1);
+                }
+            }
+            assert_eq!(timer.dropped.load(Relaxed), before + 1);
+        }
+    }
+
+    #[test]
     fn own_limits_stay_until_they_are_withdrawn() {
         let clock = ManualClock::new();
         let keyed = keyed(&clock, 2);
@@ -319,7 +543,7 @@ mod keyed {
         }
         assert_eq!(keyed.available("vip"), 50, "never forgotten");
         keyed.try_acquire("vip", 50).unwrap();
-        keyed.reset_limit("vip").unwrap();
+        keyed.reset_limit("vip");
         assert_eq!(keyed.available("vip"), 0, "tokens are carried over, not made");
         clock.advance(SECOND);
         assert_eq!(keyed.available("vip"), 5);
