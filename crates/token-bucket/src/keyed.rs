@@ -603,7 +603,7 @@ where
                 };
                 entry.set(next);
                 if let Decision::Denied { .. } = decision {
-                    // RACE: here, under the lock that denied, and not later: the entry could be
+                    // Here, under the lock that denied, and not later: the entry could be
                     // forgotten meanwhile, and another take its place.
                     self.line.get_or_init(|| {
                         let own = entry.own(keyed.limits);
