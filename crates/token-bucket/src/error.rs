@@ -129,6 +129,17 @@ pub enum AcquireError {
 }
 
 #[cfg(feature = "wait")]
+impl AcquireError {
+    /// Why a wait for `n` tokens has no end, if it has none.
+    pub(crate) fn never(n: u64, burst: u64, closed: bool) -> Option<Self> {
+        if closed {
+            return Some(Self::Closed);
+        }
+        (n > burst).then_some(Self::ExceedsBurst { burst })
+    }
+}
+
+#[cfg(feature = "wait")]
 impl From<Missed> for AcquireError {
     fn from(missed: Missed) -> Self {
         match missed {

@@ -275,12 +275,7 @@ impl<const N: usize, C: Timer> Gate for LimitSet<N, C> {
     }
 
     fn never(&self, n: u64) -> Option<AcquireError> {
-        let burst = self.burst();
-        if self.is_closed() {
-            Some(AcquireError::Closed)
-        } else {
-            (n > burst).then_some(AcquireError::ExceedsBurst { burst })
-        }
+        AcquireError::never(n, self.burst(), self.is_closed())
     }
 
     fn mark(&self, occupied: bool) {

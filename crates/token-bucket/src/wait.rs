@@ -99,14 +99,7 @@ impl<C: Timer> Gate for TokenBucket<C> {
     }
 
     fn never(&self, n: u64) -> Option<AcquireError> {
-        let burst = self.burst();
-        if self.is_closed() {
-            Some(AcquireError::Closed)
-        } else if n > burst {
-            Some(AcquireError::ExceedsBurst { burst })
-        } else {
-            None
-        }
+        self.look(|state| AcquireError::never(n, state.limits().burst(), state.word().is_closed()))
     }
 
     fn mark(&self, occupied: bool) {
