@@ -6,7 +6,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::system::SystemAlarm;
-use crate::time::{Clock, Instant, SystemClock, Timer};
+use crate::time::{Clock, Instant, SystemClock, Timer, saturating_u64};
 
 /// The processor's timestamp counter, through `quanta`: half the cost of the system clock.
 ///
@@ -30,16 +30,21 @@ pub struct TscClock;
 
 static COUNTER: OnceLock<Counter> = OnceLock::new();
 
+/// Ticks are scaled by a multiplication and a shift by a constant, which every reading waits for.
+const SHIFT: u32 = 40;
+
 struct Counter {
     clock: quanta::Clock,
     origin: u64,
+    /// Nanoseconds in 2⁴⁰ ticks: exact to 1 in 10¹¹, which is less than any calibration is.
+    scale: u64,
 }
 
 impl Counter {
     fn calibrate() -> Self {
         let clock = quanta::Clock::new();
-        let origin = clock.raw();
-        Self { clock, origin }
+        let (origin, scale) = (clock.raw(), clock.delta_as_nanos(0, 1 << SHIFT));
+        Self { clock, origin, scale }
     }
 }
 
@@ -53,7 +58,10 @@ impl Clock for TscClock {
     #[inline]
     fn now(&self) -> Instant {
         let counter = COUNTER.get_or_init(Counter::calibrate);
-        Instant::from_nanos(counter.clock.delta_as_nanos(counter.origin, counter.clock.raw()))
+        let ticks = counter.clock.raw().saturating_sub(counter.origin);
+        // OK: the product of two 64-bit numbers.
+        let nanos = (u128::from(ticks) * u128::from(counter.scale)) >> SHIFT;
+        Instant::from_nanos(saturating_u64(nanos))
     }
 }
 

@@ -13,8 +13,9 @@
 //!
 //! 1. A reader that grants loads the word, loads the four numbers of its frame, decides, and moves
 //!    the word by compare-and-swap, which fails if the generation is another by now.
-//! 2. A reader that changes nothing (a refusal, a look) makes sure instead that nobody began to write
-//!    a frame meanwhile, by a count of writes that never wraps.
+//! 2. A refusal changes nothing: it makes sure instead that the word is still what it was. Whatever
+//!    else only looks may take longer, and makes sure that nobody began to write a frame meanwhile,
+//!    by a count of writes that never wraps.
 //! 3. A writer (a new configuration, or a frame that has come to its end) makes that count odd,
 //!    writes the frame not in force, moves the word to the next generation, and makes it even.
 //!
@@ -23,7 +24,8 @@
 //!
 //! The generation has 6 bits. A grant would act on a stale frame if its thread were stopped between
 //! two instructions while exactly a multiple of 64 frames pass, and found the level, to the unit, as
-//! it was. The harm would be tokens granted early that the level still counts.
+//! it was. The harm would be tokens granted early that the level still counts; of a refusal, a wrong
+//! `retry_at`.
 
 use core::fmt;
 use core::sync::atomic::Ordering;
@@ -34,7 +36,7 @@ use steadfast_core::{Clock, Instant, Line, Step, SystemClock, const_unless_loom,
 
 use crate::config::{Config, ConfigError, Rate};
 use crate::error::TryAcquireError;
-use crate::state::{Decision, Limits, State, Word};
+use crate::state::{AtOnce, Decision, Limits, State, Word};
 
 /// How often a decision that needs a new frame is tried while another thread writes one.
 const MOST_TRIES: u32 = 1_000;
@@ -194,16 +196,16 @@ impl<C> TokenBucket<C> {
     // See `take`.
     #[inline(always)]
     pub fn try_acquire_at(&self, n: u64, now: Instant) -> Result<(), TryAcquireError> {
-        match self.take(n, now) {
-            Decision::Granted => {
+        match self.take_at_once(n, now) {
+            Some(Decision::Granted) => {
                 self.count(n, false);
                 Ok(())
             }
-            Decision::Denied { retry_at } if self.line.weight() == 0 => {
+            Some(Decision::Denied { retry_at }) => {
                 self.count(n, true);
                 Err(TryAcquireError::Denied { retry_at, now })
             }
-            decision => self.settle(n, now, decision),
+            _ => self.try_closely(n, now),
         }
     }
 
@@ -239,24 +241,43 @@ impl<C> TokenBucket<C> {
         decision
     }
 
-    /// Takes `n` tokens for a newcomer: the hot path.
-    // Two calls less: 89 instructions a grant become about 60.
-    #[inline(always)]
+    /// Takes `n` tokens for a newcomer.
+    #[inline]
     fn take(&self, n: u64, now: Instant) -> Decision {
-        let writes = self.writes_so_far();
-        let at_once = update(&self.word, |word| {
-            let word = Word(word);
-            match self.frame_of(word).state(word).take_at_once(n, now) {
-                Some((Decision::Granted, next)) => Step::Replace(next.0, Some(Decision::Granted)),
-                decision => Step::Keep(decision.map(|(decision, _)| decision)),
+        self.take_at_once(n, now).unwrap_or_else(|| self.take_closely(n, false, now))
+    }
+
+    /// Takes `n` tokens, or refuses them, in the common case: the hot path. `None` in any other.
+    // A call of its own would double its instructions.
+    #[inline(always)]
+    fn take_at_once(&self, n: u64, now: Instant) -> Option<Decision> {
+        let (state, at_once) = update(&self.word, |word| {
+            let state = self.frame_of(Word(word)).state(Word(word));
+            match state.take_at_once(n, now) {
+                AtOnce::Granted(next) => Step::Replace(next.0, (state, AtOnce::Granted(next))),
+                other => Step::Keep((state, other)),
             }
         });
         match at_once {
-            Some(Decision::Granted) => Decision::Granted,
-            Some(decision) if self.no_write_since(writes) => decision,
-            // Not the common case; or a refusal by a mixture of frames, as in `decide`.
-            _ => self.take_closely(n, false, now),
+            AtOnce::Granted(_) => Some(Decision::Granted),
+            AtOnce::Short(units) if self.is_still(state.word) => {
+                Some(state.limits.denied(units, now))
+            }
+            AtOnce::Short(_) | AtOnce::Uncommon => None,
         }
+    }
+
+    /// Whether the word is what it was when it was last loaded with Acquire: then whatever was read
+    /// since was the frame of its generation throughout.
+    #[inline]
+    fn is_still(&self, word: Word) -> bool {
+        // ORDERING: this fence partners with the Release fence in `renew`: if one of the loads of
+        // the frame saw a number written there, the load below sees a later generation than its.
+        // RACE: a renewal between two of those loads. Model:
+        // `a_refusal_never_mixes_two_configurations`.
+        fence(Ordering::Acquire);
+        // ORDERING: Relaxed; ordered by the fence.
+        self.word.load(Ordering::Relaxed) == word.0
     }
 
     /// Takes `n` tokens where anything can be the case.
@@ -491,10 +512,11 @@ impl<C> TokenBucket<C> {
         if word.generation() & 1 == 0 { even } else { odd_frame(odd) }
     }
 
-    /// The answers that are neither a grant nor a refusal without a line.
+    /// `try_acquire_at` where anything can be the case.
     #[cold]
     #[inline(never)]
-    fn settle(&self, n: u64, now: Instant, mut decision: Decision) -> Result<(), TryAcquireError> {
+    fn try_closely(&self, n: u64, now: Instant) -> Result<(), TryAcquireError> {
+        let mut decision = self.take_closely(n, false, now);
         // The line may empty meanwhile; then the forecast is that of a moment ago.
         if let Decision::Denied { .. } = decision {
             let ahead = self.line.weight();

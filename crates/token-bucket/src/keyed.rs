@@ -13,7 +13,7 @@ use steadfast_core::{Clock, Instant, Line, SystemClock, Timer};
 
 use crate::config::{Config, ConfigError};
 use crate::error::TryAcquireError;
-use crate::state::{Decision, Limits, State, Word};
+use crate::state::{AtOnce, Decision, Limits, State, Word};
 use crate::wait::Acquire;
 
 /// A token bucket per key, for at most so many keys at once.
@@ -661,13 +661,15 @@ impl Entry {
     /// Takes `n` tokens in the common case: those of [`State::take_at_once`], without a line.
     #[inline]
     fn take_at_once(&mut self, common: Limits, n: u64, now: Instant) -> Option<Decision> {
-        let (decision, word) = self.state(common).take_at_once(n, now)?;
-        if decision == Decision::Granted {
-            self.word = word;
-        } else if self.own.is_some() {
-            return None;
+        let state = self.state(common);
+        match state.take_at_once(n, now) {
+            AtOnce::Granted(next) => {
+                self.word = next;
+                Some(Decision::Granted)
+            }
+            AtOnce::Short(units) if self.own.is_none() => Some(state.limits.denied(units, now)),
+            AtOnce::Short(_) | AtOnce::Uncommon => None,
         }
-        Some(decision)
     }
 
     /// Keeps a state of the same limits.
