@@ -13,7 +13,7 @@ use steadfast_core::{Clock, Instant, Line, SystemClock, Timer};
 
 use crate::config::{Config, ConfigError};
 use crate::error::TryAcquireError;
-use crate::state::{Decision, Limits, State, Word};
+use crate::state::{Decision, Limits, State, TOP, Word};
 use crate::wait::Acquire;
 
 /// A token bucket per key, for at most so many keys at once.
@@ -30,7 +30,8 @@ use crate::wait::Acquire;
 ///
 /// The `Hash`, `Eq`, `Clone` and `Drop` of the keys may run under locks of the limiter, and must not
 /// use it. They should not panic either: in the midst of a wait that may leave a key marked as waited
-/// for.
+/// for. Nor may the clock use it, which [`try_acquire`](Keyed::try_acquire) reads under the lock of
+/// the key's shard.
 ///
 /// The default hasher is keyed, so that keys cannot be chosen to collide. `S` is the hasher, `C`
 /// the clock.
@@ -61,20 +62,29 @@ pub struct Keyed<K, C = SystemClock, S = RandomState> {
     clock: C,
 }
 
-/// The bucket of one key.
-///
-/// Two of them fit into a cache line beside their keys and hashes, as long as they are what most
-/// are.
-struct Entry {
-    word: Word,
-    horizon: u64,
-    /// What most keys do without.
-    own: Option<Box<Own>>,
+/// The bucket of one key: 16 bytes, and a vacancy of the table beside it takes none.
+enum Entry {
+    /// What most are.
+    Plain(Plain),
+    /// What sets a key apart.
+    Own(Box<Own>),
 }
 
-/// What sets a key apart.
+/// A bucket of the common limits, without the generation, which is needed only where there is no
+/// lock. Its last byte has two values: the others stand for what is not such a bucket.
+struct Plain {
+    /// The level, and above it the highest byte of the horizon.
+    level: u64,
+    /// The rest of the horizon. With the mark it is read as one word.
+    low: u32,
+    middle: u16,
+    high: u8,
+    occupied: bool,
+}
+
+/// A bucket that has more than most.
 struct Own {
-    limits: Limits,
+    state: State,
     /// The limits are its own and must not be forgotten.
     pinned: bool,
     /// The line, while somebody has a handle on it.
@@ -194,10 +204,7 @@ impl<K: Hash + Eq, S: BuildHasher + Clone> KeyedBuilder<K, S> {
             Some(config) => {
                 let state = config.state(clock.now())?;
                 let table = KeyedTable::with_hasher(1, self.hasher.clone());
-                let entry = || {
-                    let own = Own { limits: state.limits(), pinned: true, line: None };
-                    Entry { own: Some(Box::new(own)), ..Entry::new(state) }
-                };
+                let entry = || Entry::Own(Box::new(Own { state, pinned: true, line: None }));
                 let _first = table.with(&(), entry, |_| false, |_| ());
                 Some(table)
             }
@@ -220,12 +227,33 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
+        self.try_acquire_when(key, n, || now)
+    }
+
+    /// [`try_acquire_at`](Keyed::try_acquire_at) the time of `now`.
+    #[inline]
+    fn try_acquire_when<Q>(
+        &self,
+        key: &Q,
+        n: u64,
+        now: impl Fn() -> Instant,
+    ) -> Result<(), KeyedError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
         // The common case first, where little enough happens to be inlined into the look-up.
-        let at_once = self.table.look(key, |entry| entry?.take_at_once(self.limits, n, now));
+        let at_once = self.table.look(key, |entry| {
+            let entry = entry?;
+            // Not before the look-up. Measured with 100,000 keys: an eighth to a fifth less on the
+            // counter, about the same on the OS clock; with two threads on one key, less than half.
+            let now = now();
+            Some((entry.take_at_once(self.limits, n, now)?, now))
+        });
         match at_once {
-            Some(Decision::Granted) => Ok(()),
-            Some(Decision::Denied { retry_at }) => Err(KeyedError::Denied { retry_at, now }),
-            _ => self.try_acquire_closely(key, n, now),
+            Some((Decision::Granted, _)) => Ok(()),
+            Some((Decision::Denied { retry_at }, now)) => Err(KeyedError::Denied { retry_at, now }),
+            _ => self.try_acquire_closely(key, n, now()),
         }
     }
 
@@ -348,7 +376,7 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
     {
         let line = self.table.look(key, |entry| {
             entry
-                .filter(|entry| entry.own.as_ref().is_some_and(|own| own.pinned))
+                .filter(|entry| matches!(entry, Entry::Own(own) if own.pinned))
                 .and_then(|entry| entry.change_limits(self.limits, self.limits, false, now))
         });
         self.wake_all(key, line);
@@ -466,7 +494,7 @@ impl<K: Hash + Eq, C: Clock, S: BuildHasher> Keyed<K, C, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        self.try_acquire_at(key, n, self.clock.now())
+        self.try_acquire_when(key, n, || self.clock.now())
     }
 
     /// [`available_at`](Keyed::available_at) now.
@@ -629,8 +657,10 @@ where
 
     fn never(&self, n: u64) -> Option<KeyedError> {
         let common = self.keyed.limits;
-        let limits =
-            self.keyed.table.look(&self.name, |entry| entry.map_or(common, |e| e.limits(common)));
+        let limits = self
+            .keyed
+            .table
+            .look(&self.name, |entry| entry.map_or(common, |e| e.state(common).limits()));
         let burst = limits.burst();
         (n > burst).then_some(KeyedError::ExceedsBurst { burst })
     }
@@ -645,36 +675,39 @@ where
 impl Entry {
     /// One with the limits of all.
     fn new(state: State) -> Self {
-        Self { word: state.word, horizon: state.horizon, own: None }
+        Self::Plain(Plain::new(state))
     }
 
     #[inline]
     fn state(&self, common: Limits) -> State {
-        State { limits: self.limits(common), horizon: self.horizon, word: self.word }
-    }
-
-    #[inline]
-    fn limits(&self, common: Limits) -> Limits {
-        self.own.as_ref().map_or(common, |own| own.limits)
+        match self {
+            Self::Plain(plain) => plain.state(common),
+            Self::Own(own) => own.state,
+        }
     }
 
     /// Takes `n` tokens in the common case: those of [`State::take_at_once`], without a line.
     #[inline]
     fn take_at_once(&mut self, common: Limits, n: u64, now: Instant) -> Option<Decision> {
-        let (decision, word) = self.state(common).take_at_once(n, now)?;
-        if decision == Decision::Granted {
-            self.word = word;
-        } else if self.own.is_some() {
-            return None;
+        match self {
+            Self::Plain(plain) => {
+                let (decision, word) = plain.state(common).take_at_once(n, now)?;
+                if decision == Decision::Granted {
+                    plain.set_level(word);
+                }
+                Some(decision)
+            }
+            Self::Own(own) => own.take_at_once(n, now),
         }
-        Some(decision)
     }
 
     /// Keeps a state of the same limits.
     #[inline]
     fn set(&mut self, state: State) {
-        self.word = state.word;
-        self.horizon = state.horizon;
+        match self {
+            Self::Plain(plain) => *plain = Plain::new(state),
+            Self::Own(own) => own.state = state,
+        }
     }
 
     /// Settles at the limits it has and goes on with others. Returns the line of those to be told.
@@ -688,29 +721,90 @@ impl Entry {
         // A key that was not known is full, and full it stays.
         let state = self.state(common);
         let next = state.reconfigure(limits, now);
-        self.set(if state.is_full(now) { next.refund(limits.burst()) } else { next });
-        let own = self.own(limits);
-        own.limits = limits;
+        let own = self.own(common);
+        own.state = if state.is_full(now) { next.refund(limits.burst()) } else { next };
         own.pinned = pinned;
         own.line.clone()
     }
 
     #[inline]
     fn line(&self) -> Option<&Arc<Line>> {
-        self.own.as_ref().and_then(|own| own.line.as_ref())
+        match self {
+            Self::Plain(_) => None,
+            Self::Own(own) => own.line.as_ref(),
+        }
     }
 
-    fn own(&mut self, limits: Limits) -> &mut Own {
-        self.own.get_or_insert_with(|| Box::new(Own { limits, pinned: false, line: None }))
+    /// Sets the key apart.
+    fn own(&mut self, common: Limits) -> &mut Own {
+        if let Self::Plain(_) = self {
+            let state = self.state(common);
+            *self = Self::Own(Box::new(Own { state, pinned: false, line: None }));
+        }
+        match self {
+            Self::Own(own) => own,
+            Self::Plain(_) => unreachable!("set apart above"),
+        }
     }
 
     /// Whether nothing would be lost if it were forgotten.
     #[inline]
     fn is_idle(&self, common: Limits, now: Instant) -> bool {
-        let used = self.own.as_ref().is_some_and(|own| {
-            own.pinned || own.line.as_ref().is_some_and(|line| Arc::strong_count(line) > 1)
-        });
-        !used && !self.word.is_occupied() && self.state(common).is_full(now)
+        let used = match self {
+            Self::Plain(_) => false,
+            Self::Own(own) => {
+                own.pinned || own.line.as_ref().is_some_and(|line| Arc::strong_count(line) > 1)
+            }
+        };
+        let state = self.state(common);
+        !used && !state.word.is_occupied() && state.is_full(now)
+    }
+}
+
+impl Plain {
+    #[expect(clippy::cast_possible_truncation, reason = "taken apart")]
+    fn new(State { horizon, word, .. }: State) -> Self {
+        Self {
+            level: word.level() | horizon & !TOP,
+            // OK: the lowest 56 bits of the horizon; the others are above the level.
+            low: horizon as u32,
+            middle: (horizon >> 32) as u16,
+            high: (horizon >> 48) as u8,
+            occupied: word.is_occupied(),
+        }
+    }
+
+    #[inline]
+    fn state(&self, common: Limits) -> State {
+        // In the order of the memory.
+        let rest = u64::from(self.low)
+            | u64::from(self.middle) << 32
+            | u64::from(self.high) << 48
+            | u64::from(self.occupied) << 56;
+        State {
+            limits: common,
+            horizon: rest & TOP | self.level & !TOP,
+            word: Word(self.level & TOP).with_occupied(rest > TOP),
+        }
+    }
+
+    /// Keeps the level alone.
+    #[inline]
+    fn set_level(&mut self, word: Word) {
+        self.level = word.level() | self.level & !TOP;
+    }
+}
+
+impl Own {
+    /// [`Entry::take_at_once`]; a denial may have to count a line.
+    #[cold]
+    #[inline(never)]
+    fn take_at_once(&mut self, n: u64, now: Instant) -> Option<Decision> {
+        let (decision, word) = self.state.take_at_once(n, now)?;
+        (decision == Decision::Granted).then(|| {
+            self.state.word = word;
+            decision
+        })
     }
 }
 
@@ -763,5 +857,15 @@ impl<K, C, S> fmt::Debug for Keyed<K, C, S> {
 impl<O, K: fmt::Debug> fmt::Debug for Key<O, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key").field("key", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_three_words_if_its_key_is_one() {
+        assert_eq!(size_of::<Option<(u64, Entry)>>(), 24);
     }
 }
