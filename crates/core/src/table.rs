@@ -17,7 +17,6 @@ use std::borrow::{Borrow, ToOwned};
 use std::boxed::Box;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::vec::Vec;
 
@@ -31,6 +30,12 @@ const SWEEP: usize = 2;
 /// How many more it sweeps, in all shards together, when the table is full.
 const SWEEP_WHEN_FULL: usize = 64;
 const MAX_SHARDS: usize = 64;
+/// How many slots a word has tags for.
+const GROUP: usize = 8;
+/// The lowest bit of each tag.
+const LOWEST: u64 = 0x0101_0101_0101_0101;
+/// The highest bit of each tag: whether the slot is used.
+const USED: u64 = 0x8080_8080_8080_8080;
 
 /// The table is full, and no idle place was found in a bounded search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,29 +81,34 @@ struct Shard<K, V>(Mutex<Entries<K, V>>);
 struct Place<'a>(&'a AtomicUsize);
 
 /// Entries that are forgotten, to be dropped after the lock is released.
-type Forgotten<K, V> = Vec<Slot<K, V>>;
+type Forgotten<K, V> = Vec<(K, V)>;
 
-/// An open-addressing table with linear probing: a look-up that hits costs one cache miss, or two if
-/// the entry lies across a line's end.
+/// An open-addressing table in groups of eight slots, probed linearly.
 ///
-/// Every entry lies at its home, the low bits of its hash, or after it with no vacancy between.
+/// A word of tags tells which slots of a group may have a key, as in a Swiss table: all tags stay in
+/// the cache where the slots do not, so a look-up that hits costs one cache miss, or two if the slot
+/// lies across a line's end.
+///
+/// Every entry lies in its home, a group chosen by the hash, or after it with no vacancy in any group
+/// between.
+// What a look-up reads lies on one cache line with the lock.
+#[repr(C)]
 struct Entries<K, V> {
-    /// A power of two, or none at all; at most seven in eight are used.
-    slots: Vec<Slot<K, V>>,
+    /// A word for each group, a byte for each slot: 0 if it is vacant, otherwise [`Hashed::tag`].
+    /// A power of two, or none at all.
+    tags: Vec<u64>,
+    /// At most seven in eight are used.
+    slots: Vec<Option<(K, V)>>,
+    /// [`Hashed::home`] of the entries: for when they are moved, so that no key is hashed again.
+    homes: Vec<u32>,
     used: usize,
     /// The next slot to be swept.
     hand: usize,
 }
 
-enum Slot<K, V> {
-    Vacant,
-    /// The hash is not zero, so that a vacancy needs no room of its own.
-    Used {
-        hash: NonZeroU64,
-        key: K,
-        value: V,
-    },
-}
+/// The hash of a key. Shard, home and tag each look at bits of their own.
+#[derive(Clone, Copy)]
+struct Hashed(u64);
 
 impl<K: Hash + Eq, V> KeyedTable<K, V> {
     /// A table for at most `capacity` keys, which has to be 1 to [`MAX_CAPACITY`].
@@ -216,18 +226,13 @@ impl<K: Hash + Eq, V, S: BuildHasher> KeyedTable<K, V, S> {
     }
 
     #[inline]
-    fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> NonZeroU64 {
-        // One bit of 64, which neither the shard nor the home looks at, makes it never zero.
-        let hash = self.hasher.hash_one(key) | 1 << 63;
-        NonZeroU64::new(hash).expect("the highest bit is set")
+    fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> Hashed {
+        Hashed(self.hasher.hash_one(key))
     }
 
     #[inline]
-    fn shard(&self, hash: NonZeroU64) -> &Mutex<Entries<K, V>> {
-        // OK: bits in the middle, which the index inside a shard does not use; their truncation on
-        // 32-bit targets is followed by the mask.
-        let shard = (hash.get() >> 32) as usize & (self.shards.len() - 1);
-        &self.shards[shard].0
+    fn shard(&self, hash: Hashed) -> &Mutex<Entries<K, V>> {
+        &self.shards[hash.shard() & (self.shards.len() - 1)].0
     }
 
     /// Takes a place for a new key, sweeping as it goes.
@@ -278,100 +283,161 @@ impl Drop for Place<'_> {
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "bits in the middle are all that is kept")]
+impl Hashed {
+    #[inline]
+    fn shard(self) -> usize {
+        // OK: truncated on 32-bit targets; a mask of six bits follows.
+        (self.0 >> 32) as usize
+    }
+
+    /// What its home group is told from: the low half.
+    #[inline]
+    fn home(self) -> u32 {
+        // OK: more groups than that are no table of at most `MAX_CAPACITY`.
+        self.0 as u32
+    }
+
+    /// Seven bits, and one that says that the slot is used.
+    #[inline]
+    fn tag(self) -> u8 {
+        // OK: the highest eight bits.
+        (self.0 >> 56) as u8 | 0x80
+    }
+}
+
 impl<K: Eq, V> Entries<K, V> {
     const fn new() -> Self {
-        Self { slots: Vec::new(), used: 0, hand: 0 }
+        Self { tags: Vec::new(), slots: Vec::new(), homes: Vec::new(), used: 0, hand: 0 }
     }
 
-    /// The slot `steps` after `slot`, beginning again at the end.
+    fn with_groups(groups: usize) -> Self {
+        let size = groups * GROUP;
+        Self {
+            tags: std::vec![0; groups],
+            slots: (0..size).map(|_| None).collect(),
+            homes: std::vec![0; size],
+            used: 0,
+            hand: 0,
+        }
+    }
+
+    /// The group `steps` after `group`, beginning again at the end.
     #[inline]
-    fn after(&self, slot: usize, steps: usize) -> usize {
-        slot.wrapping_add(steps) & (self.slots.len() - 1)
+    fn after(&self, group: usize, steps: usize) -> usize {
+        // OK: where there is no group, what comes of it is the index of none.
+        group.wrapping_add(steps) & self.tags.len().wrapping_sub(1)
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits are all that is kept")]
-    fn home(&self, hash: NonZeroU64) -> usize {
-        // OK: truncated on 32-bit targets, and masked on all.
-        self.after(hash.get() as usize, 0)
+    fn home(&self, home: u32) -> usize {
+        // OK: masked, on targets of any width.
+        self.after(home as usize, 0)
     }
 
     #[inline]
-    fn find<Q: Eq + ?Sized>(&mut self, hash: NonZeroU64, wanted: &Q) -> Option<&mut V>
+    fn find<Q: Eq + ?Sized>(&mut self, hash: Hashed, wanted: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
     {
-        if self.slots.is_empty() {
-            return None;
-        }
-        let mut at = self.home(hash);
-        // Ends at a vacancy, of which there always are some.
+        let at = self.position(hash, wanted)?;
+        self.slots[at].as_mut().map(|(_, value)| value)
+    }
+
+    #[inline]
+    fn position<Q: Eq + ?Sized>(&self, hash: Hashed, wanted: &Q) -> Option<usize>
+    where
+        K: Borrow<Q>,
+    {
+        let mut group = self.home(hash.home());
+        // Ends at a group with a vacancy, of which there always are some, or in a table without any
+        // group.
         loop {
-            match &self.slots[at] {
-                Slot::Vacant => return None,
-                Slot::Used { hash: other, key, .. } if *other == hash && key.borrow() == wanted => {
-                    break;
+            let tags = *self.tags.get(group)?;
+            let mut lanes = lanes_with(tags, hash.tag());
+            while lanes != 0 {
+                let at = slot_of(group, lanes);
+                if matches!(&self.slots[at], Some((key, _)) if key.borrow() == wanted) {
+                    return Some(at);
                 }
-                Slot::Used { .. } => at = self.after(at, 1),
+                lanes &= lanes - 1;
             }
-        }
-        match &mut self.slots[at] {
-            Slot::Used { value, .. } => Some(value),
-            Slot::Vacant => None,
+            if !is_full(tags) {
+                return None;
+            }
+            group = self.after(group, 1);
         }
     }
 
-    fn insert(&mut self, hash: NonZeroU64, key: K, value: V, place: Place<'_>) -> &mut V {
+    fn insert(&mut self, hash: Hashed, key: K, value: V, place: Place<'_>) -> &mut V {
         if (self.used + 1) * 8 > self.slots.len() * 7 {
             self.grow();
         }
-        self.used += 1;
-        let at = self.vacancy(hash);
-        self.slots[at] = Slot::Used { hash, key, value };
+        let at = self.put(hash.tag(), hash.home(), (key, value));
         place.keep();
-        match &mut self.slots[at] {
-            Slot::Used { value, .. } => value,
-            Slot::Vacant => unreachable!("just written"),
-        }
+        self.slots[at].as_mut().map(|(_, value)| value).expect("just written")
     }
 
-    /// The first vacant slot from the home of `hash`.
-    fn vacancy(&self, hash: NonZeroU64) -> usize {
-        let mut at = self.home(hash);
-        while matches!(self.slots[at], Slot::Used { .. }) {
-            at = self.after(at, 1);
+    /// Puts an entry into the first vacancy from its home, of which there is one.
+    fn put(&mut self, tag: u8, home: u32, entry: (K, V)) -> usize {
+        let mut group = self.home(home);
+        while is_full(self.tags[group]) {
+            group = self.after(group, 1);
         }
+        let at = slot_of(group, !self.tags[group] & USED);
+        self.set_tag(at, tag);
+        self.homes[at] = home;
+        self.slots[at] = Some(entry);
+        self.used += 1;
         at
     }
 
     #[cold]
     fn grow(&mut self) {
-        let size = (self.slots.len() * 2).max(4);
-        let larger = (0..size).map(|_| Slot::Vacant).collect();
-        for slot in core::mem::replace(&mut self.slots, larger) {
-            if let Slot::Used { hash, .. } = slot {
-                let at = self.vacancy(hash);
-                self.slots[at] = slot;
+        let mut larger = Self::with_groups((self.tags.len() * 2).max(1));
+        larger.hand = self.hand;
+        let slots = core::mem::take(&mut self.slots);
+        for (at, entry) in slots.into_iter().enumerate() {
+            if let Some(entry) = entry {
+                larger.put(self.tag(at), self.homes[at], entry);
             }
         }
+        *self = larger;
     }
 
-    /// Removes the entry at `hole`, and moves those behind it up, so that no vacancy lies between
-    /// them and their homes.
-    fn remove(&mut self, mut hole: usize) -> Slot<K, V> {
-        self.used -= 1;
-        let mut at = self.after(hole, 1);
-        while let Slot::Used { hash, .. } = self.slots[at] {
-            let mask = self.slots.len() - 1;
-            let from_home = at.wrapping_sub(self.home(hash)) & mask;
-            let from_gap = at.wrapping_sub(hole) & mask;
-            if from_home >= from_gap {
+    /// Removes the entry at `hole`. If its group was full, one that went past moves up, and so on, so
+    /// that no vacancy lies between an entry and its home.
+    fn remove(&mut self, mut hole: usize) -> Option<(K, V)> {
+        let mut group = hole / GROUP;
+        while is_full(self.tags[group]) {
+            group = self.after(group, 1);
+            let went_past = |&at: &usize| {
+                let from_home = self.after(group, self.home(self.homes[at]).wrapping_neg());
+                let from_hole = self.after(group, (hole / GROUP).wrapping_neg());
+                from_home >= from_hole
+            };
+            let slots = group * GROUP..(group + 1) * GROUP;
+            if let Some(at) = slots.filter(|&at| self.tag(at) != 0).find(went_past) {
+                self.set_tag(hole, self.tag(at));
+                self.homes[hole] = self.homes[at];
                 self.slots.swap(hole, at);
                 hole = at;
             }
-            at = self.after(at, 1);
         }
-        core::mem::replace(&mut self.slots[hole], Slot::Vacant)
+        self.set_tag(hole, 0);
+        self.used -= 1;
+        self.slots[hole].take()
+    }
+
+    fn tag(&self, at: usize) -> u8 {
+        self.tags[at / GROUP].to_le_bytes()[at % GROUP]
+    }
+
+    fn set_tag(&mut self, at: usize, tag: u8) {
+        let tags = &mut self.tags[at / GROUP];
+        let mut bytes = tags.to_le_bytes();
+        bytes[at % GROUP] = tag;
+        *tags = u64::from_le_bytes(bytes);
     }
 
     /// Looks at the next `most` entries and forgets those that are idle. Where there are few, it
@@ -386,10 +452,10 @@ impl<K: Eq, V> Entries<K, V> {
         let mut looked = 0;
         let mut steps = most.saturating_mul(8).min(self.slots.len());
         while looked < most && steps > 0 {
-            if let Slot::Used { value, .. } = &self.slots[self.hand] {
+            if let Some((_, value)) = &self.slots[self.hand] {
                 looked += 1;
                 if is_idle(value) {
-                    forgotten.push(self.remove(self.hand));
+                    forgotten.extend(self.remove(self.hand));
                     // At once: `is_idle` may panic at the next.
                     // ORDERING: Relaxed; see `reserve`.
                     len.fetch_sub(1, Ordering::Relaxed);
@@ -397,11 +463,33 @@ impl<K: Eq, V> Entries<K, V> {
                     continue;
                 }
             }
-            self.hand = self.after(self.hand, 1);
+            // OK: a power of two.
+            self.hand = (self.hand + 1) & (self.slots.len() - 1);
             steps -= 1;
         }
         looked
     }
+}
+
+/// The lanes of a group that have `tag`, the highest bit of each; perhaps also one above such a lane
+/// that has another: the keys are compared anyway.
+#[inline]
+fn lanes_with(tags: u64, tag: u8) -> u64 {
+    // "Determine if a word has a zero byte", Anderson, Bit Twiddling Hacks.
+    let different = tags ^ (LOWEST * u64::from(tag));
+    different.wrapping_sub(LOWEST) & !different & USED
+}
+
+/// The slot of the first of some lanes of a group.
+#[inline]
+fn slot_of(group: usize, lanes: u64) -> usize {
+    // OK: at most 7 of 8.
+    group * GROUP + (lanes.trailing_zeros() / 8) as usize % GROUP
+}
+
+#[inline]
+fn is_full(tags: u64) -> bool {
+    tags & USED == USED
 }
 
 impl<K, V, S> fmt::Debug for KeyedTable<K, V, S> {
@@ -538,6 +626,78 @@ mod tests {
         assert!(table.is_empty());
     }
 
+    /// Few homes and few tags, so that most groups are full and many entries went past theirs.
+    #[derive(Clone, Copy)]
+    struct Crowds;
+
+    impl BuildHasher for Crowds {
+        type Hasher = Crowd;
+
+        fn build_hasher(&self) -> Crowd {
+            Crowd(0)
+        }
+    }
+
+    struct Crowd(u64);
+
+    impl std::hash::Hasher for Crowd {
+        fn write(&mut self, bytes: &[u8]) {
+            for &byte in bytes {
+                self.0 = self.0.wrapping_mul(31).wrapping_add(u64::from(byte));
+            }
+        }
+
+        fn finish(&self) -> u64 {
+            // The last home is near the end of sixteen groups.
+            (self.0 % 2) << 56 | ((self.0 % 3) * 5 + 4)
+        }
+    }
+
+    #[test]
+    fn crowded_entries_are_found_whoever_else_is_forgotten() {
+        let table: KeyedTable<u64, u64, Crowds> = KeyedTable::with_hasher(60, Crowds);
+        let mut there = std::collections::HashMap::new();
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        for round in 0..20_000_u64 {
+            // xorshift64, Marsaglia 2003.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let (key, doomed) = (state % 100, (state >> 32) % 100);
+            let is_doomed = |&value: &u64| value % 100 == doomed;
+            if table.with(&key, || round * 100 + key, |_| false, |_| ()).is_ok() {
+                there.entry(key).or_insert(round * 100 + key);
+            }
+            table.forget_idle(is_doomed);
+            there.remove(&doomed);
+            assert_eq!(table.len(), there.len());
+            for key in 0..100 {
+                assert_eq!(table.look(&key, |value| value.copied()), there.get(&key).copied());
+            }
+        }
+        assert!(there.len() > 50, "crowded, in the end as well");
+    }
+
+    #[test]
+    fn neither_growing_nor_forgetting_hashes_a_key_again() {
+        #[derive(Clone, PartialEq, Eq)]
+        struct Counted(u64, Rc<core::cell::Cell<u32>>);
+        impl Hash for Counted {
+            fn hash<H: std::hash::Hasher>(&self, hasher: &mut H) {
+                self.1.set(self.1.get() + 1);
+                self.0.hash(hasher);
+            }
+        }
+        let hashed = Rc::default();
+        let table: KeyedTable<Counted, u32> = KeyedTable::new(1_000);
+        for key in 0..1_000 {
+            let key = Counted(key, Rc::clone(&hashed));
+            table.with(&key, || 0, |_| false, |_| ()).unwrap();
+        }
+        table.forget_idle(|_| true);
+        assert_eq!((table.len(), hashed.get()), (0, 1_000));
+    }
+
     #[test]
     fn a_million_hostile_keys_from_four_threads_do_not_outgrow_the_table() {
         let table: KeyedTable<u64, u32> = KeyedTable::new(1_024);
@@ -554,13 +714,8 @@ mod tests {
                 });
             }
         });
-        let used: usize = table
-            .shards
-            .iter()
-            .map(|shard| {
-                shard.0.lock().slots.iter().filter(|s| matches!(s, Slot::Used { .. })).count()
-            })
-            .sum();
+        let used: usize =
+            table.shards.iter().map(|shard| shard.0.lock().slots.iter().flatten().count()).sum();
         assert_eq!(used, table.len());
     }
 }

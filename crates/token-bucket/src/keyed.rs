@@ -1,20 +1,23 @@
 //! A limit per key: per user, per host, per symbol.
 
 use core::fmt;
-use core::ops::Deref;
 use std::borrow::{Borrow, ToOwned};
 use std::boxed::Box;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use steadfast_core::table::{KeyedTable, MAX_CAPACITY, TableFull};
-use steadfast_core::wait::{Attempt, Gate, Missed, Outlook, Turn};
 use steadfast_core::{Clock, Instant, Line, SystemClock, Timer};
 
+use self::entry::{Entry, Own};
+pub use self::error::{KeyedError, SetLimitError};
+pub use self::key::Key;
 use crate::config::{Config, ConfigError};
-use crate::error::TryAcquireError;
-use crate::state::{AtOnce, Decision, Limits, State, Word};
-use crate::wait::Acquire;
+use crate::state::{Decision, Limits, State};
+
+mod entry;
+mod error;
+mod key;
 
 /// A token bucket per key, for at most so many keys at once.
 ///
@@ -30,7 +33,8 @@ use crate::wait::Acquire;
 ///
 /// The `Hash`, `Eq`, `Clone` and `Drop` of the keys may run under locks of the limiter, and must not
 /// use it. They should not panic either: in the midst of a wait that may leave a key marked as waited
-/// for.
+/// for. Nor may the clock use it, which [`try_acquire`](Keyed::try_acquire) reads under the lock of
+/// the key's shard.
 ///
 /// The default hasher is keyed, so that keys cannot be chosen to collide. `S` is the hasher, `C`
 /// the clock.
@@ -59,63 +63,6 @@ pub struct Keyed<K, C = SystemClock, S = RandomState> {
     limits: Limits,
     overflow: Option<KeyedTable<(), Entry, S>>,
     clock: C,
-}
-
-/// The bucket of one key.
-///
-/// Two of them fit into a cache line beside their keys and hashes, as long as they are what most
-/// are.
-struct Entry {
-    word: Word,
-    horizon: u64,
-    /// What most keys do without.
-    own: Option<Box<Own>>,
-}
-
-/// What sets a key apart.
-struct Own {
-    limits: Limits,
-    /// The limits are its own and must not be forgotten.
-    pinned: bool,
-    /// The line, while somebody has a handle on it.
-    line: Option<Arc<Line>>,
-}
-
-/// Why a keyed limiter did not grant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum KeyedError {
-    /// Not now.
-    #[error("not enough tokens for this key: retry in {:?}", .retry_at.saturating_duration_since(*.now))]
-    Denied {
-        /// The first instant at which the same request is granted, if nobody else comes.
-        retry_at: Instant,
-        /// When it was denied, on the same clock.
-        now: Instant,
-    },
-    /// Never: more was asked for than the key's bucket can hold.
-    #[error("more tokens asked for than the bucket ever holds: ask for at most {burst}")]
-    ExceedsBurst {
-        /// The most that can be asked for.
-        burst: u64,
-    },
-    /// The key is new, the table is full, and no idle place was found in a bounded search.
-    #[error("no place for another key: {capacity} are held already")]
-    TableFull {
-        /// The configured capacity.
-        capacity: usize,
-    },
-    /// The timeout or deadline came, or could not have been met.
-    #[error("not served in time")]
-    TimedOut {
-        /// When it could have been served, given those ahead of it.
-        ready_at: Instant,
-    },
-    /// The key's line was full.
-    #[error("{max_waiters} requests wait already")]
-    LineFull {
-        /// The configured limit.
-        max_waiters: u32,
-    },
 }
 
 /// Builds a [`Keyed`] limiter.
@@ -194,10 +141,7 @@ impl<K: Hash + Eq, S: BuildHasher + Clone> KeyedBuilder<K, S> {
             Some(config) => {
                 let state = config.state(clock.now())?;
                 let table = KeyedTable::with_hasher(1, self.hasher.clone());
-                let entry = || {
-                    let own = Own { limits: state.limits(), pinned: true, line: None };
-                    Entry { own: Some(Box::new(own)), ..Entry::new(state) }
-                };
+                let entry = || Entry::Own(Box::new(Own { state, pinned: true, line: None }));
                 let _first = table.with(&(), entry, |_| false, |_| ());
                 Some(table)
             }
@@ -220,12 +164,33 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
+        self.try_acquire_when(key, n, || now)
+    }
+
+    /// [`try_acquire_at`](Keyed::try_acquire_at) the time of `now`.
+    #[inline]
+    fn try_acquire_when<Q>(
+        &self,
+        key: &Q,
+        n: u64,
+        now: impl Fn() -> Instant,
+    ) -> Result<(), KeyedError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
         // The common case first, where little enough happens to be inlined into the look-up.
-        let at_once = self.table.look(key, |entry| entry?.take_at_once(self.limits, n, now));
+        let at_once = self.table.look(key, |entry| {
+            let entry = entry?;
+            // Not before the look-up. Measured with 100,000 keys: an eighth to a fifth less on the
+            // counter, about the same on the OS clock; with two threads on one key, less than half.
+            let now = now();
+            Some((entry.take_at_once(self.limits, n, now)?, now))
+        });
         match at_once {
-            Some(Decision::Granted) => Ok(()),
-            Some(Decision::Denied { retry_at }) => Err(KeyedError::Denied { retry_at, now }),
-            _ => self.try_acquire_closely(key, n, now),
+            Some((Decision::Granted, _)) => Ok(()),
+            Some((Decision::Denied { retry_at }, now)) => Err(KeyedError::Denied { retry_at, now }),
+            _ => self.try_acquire_closely(key, n, now()),
         }
     }
 
@@ -348,7 +313,7 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
     {
         let line = self.table.look(key, |entry| {
             entry
-                .filter(|entry| entry.own.as_ref().is_some_and(|own| own.pinned))
+                .filter(|entry| matches!(entry, Entry::Own(own) if own.pinned))
                 .and_then(|entry| entry.change_limits(self.limits, self.limits, false, now))
         });
         self.wake_all(key, line);
@@ -434,26 +399,6 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
     }
 }
 
-/// Why a key could not be given a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SetLimitError {
-    /// There can be no such bucket.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The key is new, the table is full, and no idle place was found in a bounded search.
-    #[error("no place for another key: {capacity} are held already")]
-    TableFull {
-        /// The configured capacity.
-        capacity: usize,
-    },
-}
-
-impl From<TableFull> for SetLimitError {
-    fn from(TableFull { capacity }: TableFull) -> Self {
-        Self::TableFull { capacity }
-    }
-}
-
 impl<K: Hash + Eq, C: Clock, S: BuildHasher> Keyed<K, C, S> {
     /// [`try_acquire_at`](Keyed::try_acquire_at) now.
     ///
@@ -466,7 +411,7 @@ impl<K: Hash + Eq, C: Clock, S: BuildHasher> Keyed<K, C, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        self.try_acquire_at(key, n, self.clock.now())
+        self.try_acquire_when(key, n, || self.clock.now())
     }
 
     /// [`available_at`](Keyed::available_at) now.
@@ -518,240 +463,6 @@ impl<K: Hash + Eq + Clone, C: Timer, S: BuildHasher> Keyed<K, C, S> {
     }
 }
 
-/// One key of a [`Keyed`] limiter, to wait for. `O` is how it holds the limiter.
-///
-/// All handles of one key stand in one line; lines of different keys do not know each other. While
-/// a handle exists that could not be served at once, its key keeps its place in the table.
-pub struct Key<O, K> {
-    keyed: O,
-    name: K,
-    /// That of the key's entry, from the first denial on: it keeps the entry from being forgotten.
-    line: OnceLock<Arc<Line>>,
-}
-
-impl<O, K> Key<O, K> {
-    /// A handle on `key`. With an `Arc` of the limiter it can be sent elsewhere.
-    pub const fn new(keyed: O, key: K) -> Self {
-        Self { keyed, name: key, line: OnceLock::new() }
-    }
-}
-
-impl<O, K, C, S> Key<O, K>
-where
-    O: Deref<Target = Keyed<K, C, S>>,
-    K: Hash + Eq + Clone,
-    C: Timer,
-    S: BuildHasher + 'static,
-{
-    /// Takes `n` tokens of this key, waiting for them in turn if need be.
-    ///
-    /// Order and cancel safety are those of [`TokenBucket::acquire`](crate::TokenBucket::acquire).
-    ///
-    /// # Errors
-    ///
-    /// As there, and if the key finds no place in the table. A key that shares the
-    /// [overflow](KeyedBuilder::overflow) bucket cannot wait for it, and is told so by
-    /// [`KeyedError::TableFull`].
-    pub fn acquire(&self, n: u64) -> Acquire<&Self> {
-        Acquire::new(self, n)
-    }
-}
-
-impl<O, K, C, S> Gate for Key<O, K>
-where
-    O: Deref<Target = Keyed<K, C, S>>,
-    K: Hash + Eq + Clone,
-    C: Timer,
-    S: BuildHasher + 'static,
-{
-    type Timer = C;
-    type Request = u64;
-    type Pass = ();
-    type Grant<P: Deref<Target = Self>> = ();
-    type Error = KeyedError;
-
-    fn timer(&self) -> &C {
-        &self.keyed.clock
-    }
-
-    fn line(&self) -> &Line {
-        // Whoever waits has been denied before. Never a line that is not the entry's: it would be
-        // that of no other handle, and no refund would find it.
-        self.line.get().expect("taken by the attempt that was denied")
-    }
-
-    fn max_waiters(&self) -> u32 {
-        self.keyed.config.max_waiters
-    }
-
-    fn weight(&self, n: u64) -> u64 {
-        n
-    }
-
-    fn attempt(&self, n: u64, turn: Turn, now: Instant) -> Attempt<(), KeyedError> {
-        let keyed = &*self.keyed;
-        let idle = |entry: &Entry| entry.is_idle(keyed.limits, now);
-        let decision = keyed.table.with(
-            &self.name,
-            || keyed.full(now),
-            idle,
-            |entry| {
-                let state = entry.state(keyed.limits);
-                let (decision, next) = match turn {
-                    Turn::Head => state.take_in_turn(n, now),
-                    Turn::Newcomer => state.take(n, now),
-                };
-                entry.set(next);
-                if let Decision::Denied { .. } = decision {
-                    // Here, under the lock that denied, and not later: the entry could be
-                    // forgotten meanwhile, and another take its place.
-                    self.line.get_or_init(|| {
-                        let own = entry.own(keyed.limits);
-                        Arc::clone(own.line.get_or_insert_with(Arc::default))
-                    });
-                }
-                (decision, next.limits().burst())
-            },
-        );
-        match decision {
-            Ok((Decision::Granted, _)) => Attempt::Granted(()),
-            Ok((Decision::Denied { .. }, _)) => Attempt::NotNow,
-            Ok((Decision::ExceedsBurst | Decision::Closed, burst)) => {
-                Attempt::Refused(KeyedError::ExceedsBurst { burst })
-            }
-            Err(TableFull { capacity }) => Attempt::Refused(KeyedError::TableFull { capacity }),
-        }
-    }
-
-    fn outlook(&self, ahead: u128, n: u64, now: Instant) -> Outlook {
-        self.keyed.look(&self.name, now, |state| state.outlook(ahead, n, now))
-    }
-
-    fn never(&self, n: u64) -> Option<KeyedError> {
-        let common = self.keyed.limits;
-        let limits =
-            self.keyed.table.look(&self.name, |entry| entry.map_or(common, |e| e.limits(common)));
-        let burst = limits.burst();
-        (n > burst).then_some(KeyedError::ExceedsBurst { burst })
-    }
-
-    fn mark(&self, occupied: bool) {
-        self.keyed.mark(&self.name, occupied);
-    }
-
-    fn admit<P: Deref<Target = Self>>(_owner: P, (): ()) {}
-}
-
-impl Entry {
-    /// One with the limits of all.
-    fn new(state: State) -> Self {
-        Self { word: state.word, horizon: state.horizon, own: None }
-    }
-
-    #[inline]
-    fn state(&self, common: Limits) -> State {
-        State { limits: self.limits(common), horizon: self.horizon, word: self.word }
-    }
-
-    #[inline]
-    fn limits(&self, common: Limits) -> Limits {
-        self.own.as_ref().map_or(common, |own| own.limits)
-    }
-
-    /// Takes `n` tokens in the common case: those of [`State::take_at_once`], without a line.
-    #[inline]
-    fn take_at_once(&mut self, common: Limits, n: u64, now: Instant) -> Option<Decision> {
-        let state = self.state(common);
-        match state.take_at_once(n, now) {
-            AtOnce::Granted(next) => {
-                self.word = next;
-                Some(Decision::Granted)
-            }
-            AtOnce::Short(units) if self.own.is_none() => Some(state.limits.denied(units, now)),
-            AtOnce::Short(_) | AtOnce::Uncommon => None,
-        }
-    }
-
-    /// Keeps a state of the same limits.
-    #[inline]
-    fn set(&mut self, state: State) {
-        self.word = state.word;
-        self.horizon = state.horizon;
-    }
-
-    /// Settles at the limits it has and goes on with others. Returns the line of those to be told.
-    fn change_limits(
-        &mut self,
-        common: Limits,
-        limits: Limits,
-        pinned: bool,
-        now: Instant,
-    ) -> Option<Arc<Line>> {
-        // A key that was not known is full, and full it stays.
-        let state = self.state(common);
-        let next = state.reconfigure(limits, now);
-        self.set(if state.is_full(now) { next.refund(limits.burst()) } else { next });
-        let own = self.own(limits);
-        own.limits = limits;
-        own.pinned = pinned;
-        own.line.clone()
-    }
-
-    #[inline]
-    fn line(&self) -> Option<&Arc<Line>> {
-        self.own.as_ref().and_then(|own| own.line.as_ref())
-    }
-
-    fn own(&mut self, limits: Limits) -> &mut Own {
-        self.own.get_or_insert_with(|| Box::new(Own { limits, pinned: false, line: None }))
-    }
-
-    /// Whether nothing would be lost if it were forgotten.
-    #[inline]
-    fn is_idle(&self, common: Limits, now: Instant) -> bool {
-        let used = self.own.as_ref().is_some_and(|own| {
-            own.pinned || own.line.as_ref().is_some_and(|line| Arc::strong_count(line) > 1)
-        });
-        !used && !self.word.is_occupied() && self.state(common).is_full(now)
-    }
-}
-
-impl From<Missed> for KeyedError {
-    fn from(missed: Missed) -> Self {
-        match missed {
-            Missed::Deadline { ready_at } => Self::TimedOut { ready_at },
-            Missed::LineFull { max_waiters } => Self::LineFull { max_waiters },
-        }
-    }
-}
-
-impl From<TableFull> for KeyedError {
-    fn from(TableFull { capacity }: TableFull) -> Self {
-        Self::TableFull { capacity }
-    }
-}
-
-impl KeyedError {
-    /// How long to wait before a retry can succeed; `None` if it never will, or if nobody can tell.
-    pub const fn retry_after(&self) -> Option<core::time::Duration> {
-        match self {
-            Self::Denied { retry_at, now } => Some(retry_at.saturating_duration_since(*now)),
-            _ => None,
-        }
-    }
-
-    /// The same in whole seconds, rounded up and at least 1: the value of an HTTP `Retry-After`
-    /// header.
-    pub const fn retry_after_secs_ceil(&self) -> Option<u64> {
-        match self {
-            Self::Denied { retry_at, now } => {
-                TryAcquireError::Denied { retry_at: *retry_at, now: *now }.retry_after_secs_ceil()
-            }
-            _ => None,
-        }
-    }
-}
-
 impl<K, C, S> fmt::Debug for Keyed<K, C, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keyed")
@@ -759,11 +470,5 @@ impl<K, C, S> fmt::Debug for Keyed<K, C, S> {
             .field("table", &self.table)
             .field("overflow", &self.overflow.is_some())
             .finish_non_exhaustive()
-    }
-}
-
-impl<O, K: fmt::Debug> fmt::Debug for Key<O, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("key", &self.name).finish_non_exhaustive()
     }
 }
