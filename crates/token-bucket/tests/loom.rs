@@ -141,11 +141,12 @@ fn beside(config: Config, writer: fn(&Bucket), reader: fn(&Bucket)) {
 #[test]
 fn a_refusal_never_mixes_two_configurations() {
     beside(
-        every(8),
+        every(8).burst(1),
         |bucket| {
             bucket.reconfigure_at(&every(3), at(0)).unwrap();
-            // Overwrites the numbers of the first terms.
-            bucket.reconfigure_at(&every(5), at(0)).unwrap();
+            // Overwrites the numbers of the first terms. With the old numbers and this horizon it
+            // would be 1 second.
+            bucket.reconfigure_at(&every(5).burst(3), at(0)).unwrap();
         },
         |bucket| {
             let retry_at = denied_until(bucket.try_acquire_at(1, at(0)));
