@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use steadfast_benches::{Polls, cpu_time};
 use steadfast_token_bucket::{Config, Rate, TokenBucket};
+use tokio::sync::Semaphore;
 
 /// One measurement.
 #[derive(Clone, Copy, Default)]
@@ -100,6 +101,11 @@ impl Run {
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+fn sleep(time: Duration) {
+    std::thread::sleep(time);
 }
 
 #[derive(Clone, Copy)]
@@ -223,6 +229,33 @@ fn leaky_tasks(load: Load) -> Sample {
     tasks(load, limiter, |limiter| Box::pin(async move { limiter.acquire_one().await }))
 }
 
+/// The reference for tasks: tokio's own semaphore, to which a thread adds a millisecond's permits at a
+/// time. It says what it takes to put tasks in line and wake them, with no clock read by any of them.
+fn semaphore_tasks(load: Load) -> Sample {
+    let semaphore = Arc::new(Semaphore::new(0));
+    let end = now() + load.time;
+    let refill = std::thread::spawn({
+        let semaphore = Arc::clone(&semaphore);
+        move || {
+            let mut added = 0;
+            while let Some(left) = end.checked_duration_since(now()) {
+                sleep(Duration::from_millis(1));
+                let past = load.time.saturating_sub(left) + Duration::from_millis(1);
+                let due = u128::from(load.rate) * past.as_nanos() / 1_000_000_000;
+                semaphore.add_permits(usize::try_from(due - added).expect("fits"));
+                added = due;
+            }
+            // Whoever is still in line finds that the run is over.
+            semaphore.add_permits(Semaphore::MAX_PERMITS / 2);
+        }
+    });
+    let sample = tasks(load, semaphore, |semaphore| {
+        Box::pin(async move { semaphore.acquire().await.expect("nobody closes it").forget() })
+    });
+    refill.join().expect("adds permits until the end");
+    sample
+}
+
 fn our_tasks(load: Load) -> Sample {
     tasks(load, ours(load), |bucket| bucket.acquire(1))
 }
@@ -309,6 +342,7 @@ fn main() {
         ("steadfast", our_tasks),
         ("governor", governor_tasks),
         ("leaky-bucket, 10 ms", leaky_tasks),
+        ("REF: tokio's semaphore", semaphore_tasks),
     ];
     let threads: &[Limiter] =
         &[("steadfast", our_threads), ("mutex + condvar tickets", ticket_threads)];
