@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use steadfast_core::saturating_nanos;
+use steadfast_core::{saturating_nanos, saturating_u64};
 
 /// How delays grow: a built-in [`Curve`], a function of yours in a [`Custom`], or a type of yours.
 pub trait Grow {
@@ -57,7 +57,6 @@ impl Factor {
         }
         let bits = factor.to_bits();
         // The sign is positive and the exponent that of a normal number. OK: 11 bits.
-        #[expect(clippy::cast_possible_truncation, reason = "11 bits")]
         let exponent = (bits >> 52) as u32 - 1_023;
         let mantissa = (bits & ((1 << 52) - 1)) | 1 << 52;
         if exponent >= 64 {
@@ -177,9 +176,7 @@ impl Wide {
             return u64::MAX;
         }
         let (whole, half) = (self.mantissa >> right, (self.mantissa >> (right - 1)) & 1);
-        #[expect(clippy::cast_possible_truncation, reason = "shifted by at least 64")]
-        let whole = whole as u64;
-        whole.saturating_add(half as u64)
+        saturating_u64(whole + half)
     }
 }
 

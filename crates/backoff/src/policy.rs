@@ -156,9 +156,9 @@ impl Spread {
         if !(fraction >= 0.0 && fraction <= 1.0) {
             return None;
         }
-        const ONE: f64 = (1_u64 << 63) as f64;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 2^63")]
-        let units = (fraction * ONE) as u64;
+        #[expect(clippy::cast_precision_loss, reason = "a power of two")]
+        let units = (fraction * (1_u64 << 63) as f64) as u64;
         Some(Self::Fraction(units))
     }
 }

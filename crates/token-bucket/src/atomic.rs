@@ -234,17 +234,12 @@ impl<C> TokenBucket<C> {
     #[cfg(feature = "wait")]
     #[inline]
     pub(crate) fn take_for_wait(&self, n: u64, in_turn: bool, now: Instant) -> Decision {
-        let decision = if in_turn { self.take_closely(n, in_turn, now) } else { self.take(n, now) };
+        let at_once = if in_turn { None } else { self.take_at_once(n, now) };
+        let decision = at_once.unwrap_or_else(|| self.take_closely(n, in_turn, now));
         if decision == Decision::Granted {
             self.count(n, false);
         }
         decision
-    }
-
-    /// Takes `n` tokens for a newcomer.
-    #[inline]
-    fn take(&self, n: u64, now: Instant) -> Decision {
-        self.take_at_once(n, now).unwrap_or_else(|| self.take_closely(n, false, now))
     }
 
     /// Takes `n` tokens, or refuses them, in the common case: the hot path. `None` in any other.

@@ -1,0 +1,447 @@
+//! Retrying: what is decided after each attempt, for both endings.
+//!
+//! ```text
+//!            ┌───────────────────────── sleep ◀──────────────────────┐
+//!            ▼                                                       │ again, until …
+//!  begin ─▶ attempt ─▶ outcome ─▶ judge: when? stop? retries? hint or policy? time? budget?
+//!                                    │
+//!                                    └─▶ over: the value, or why it was given up
+//! ```
+//!
+//! [`Engine`] decides all of it and waits for nothing. The drivers (a future, an async function and a
+//! loop) run attempts and sleeps, and decide nothing.
+
+use core::marker::PhantomData;
+use core::time::Duration;
+
+use steadfast_core::{Instant, SystemClock, Timer};
+
+use crate::budget::Budget;
+use crate::error::{GaveUp, RetryError};
+use crate::growth::{Curve, Grow};
+use crate::policy::Policy;
+use crate::random::Rng;
+use crate::stop::{Sleep, Source, Stop};
+
+mod drivers;
+mod parts;
+
+pub use self::drivers::Retrying;
+pub use self::parts::{
+    Hint, Later, NoHint, Notice, Notify, Now, OnError, Operation, Seeded, Silent, Told, When,
+};
+
+/// A retry, to be configured and then `.await`ed or [`wait`](Retry::wait)ed for.
+///
+/// It is lazy. Its operation is called with the attempt number, which counts from 0, and is
+///
+/// | operation | ends in |
+/// |---|---|
+/// | a closure that returns a `Result` | `.wait()` |
+/// | a closure that returns a future of one | `.await` |
+/// | an `async` closure that holds on to what it borrows | `.run().await` |
+///
+/// The last two differ because the future of such a closure cannot be named. Nothing is boxed, and
+/// nothing has to be `Send` or `'static`.
+///
+/// # Cancel safety
+///
+/// Dropping it, or its future, at any point drops the attempt under way and nothing else. What was
+/// taken from a budget stays taken.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use core::time::Duration;
+/// use steadfast_backoff::{Config, GaveUp};
+///
+/// let policy = Config::exponential(Duration::from_millis(1)).max_retries(5).build()?;
+///
+/// let mut calls = 0;
+/// let value = policy
+///     .retry(|attempt| {
+///         calls += 1;
+///         if attempt < 2 { Err("not yet") } else { Ok(attempt) }
+///     })
+///     .wait();
+/// assert_eq!((value.unwrap(), calls), (2, 3));
+///
+/// # futures::executor::block_on(async {
+/// let fetch = |attempt| async move { if attempt < 2 { Err("gone") } else { Ok(attempt) } };
+/// let error = policy.retry(fetch).when(|outcome| *outcome != Err("gone")).await.unwrap_err();
+/// assert_eq!((error.reason, error.attempts), (GaveUp::NotRetryable, 1));
+/// # });
+/// # }
+/// # Ok::<(), steadfast_backoff::ConfigError>(())
+/// ```
+#[must_use = "a retry does nothing unless it is awaited or `.wait()` is called"]
+pub struct Retry<
+    'a,
+    F,
+    K,
+    G = Curve,
+    W = OnError,
+    H = NoHint,
+    N = Silent,
+    R = Seeded,
+    C = SystemClock,
+> {
+    op: F,
+    engine: Engine<'a, G, W, H, N, R, C>,
+    kind: PhantomData<fn() -> K>,
+}
+
+/// What has become of an attempt that did not end the retry with a value.
+#[derive(Debug)]
+pub struct Event<'a, T, E> {
+    /// The number of the attempt, from 0.
+    pub attempt: u32,
+    /// The time since the retry began.
+    pub elapsed: Duration,
+    /// How it ended; `None` if it was cut off by its timeout or by the deadline.
+    pub outcome: Option<&'a Result<T, E>>,
+    /// What follows.
+    pub next: Next,
+}
+
+/// What follows an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Another attempt, after a delay that the policy chose.
+    Backoff(Duration),
+    /// Another attempt, after a delay that the [hint](Retry::hint) asked for.
+    Hinted(Duration),
+    /// None.
+    GiveUp(GaveUp),
+}
+
+impl<G: Grow + Copy> Policy<G> {
+    /// Calls `op` until its outcome is not to be retried, or until the policy gives up.
+    #[inline]
+    pub fn retry<F, K>(&self, op: F) -> Retry<'static, F, K, G>
+    where
+        F: Operation<K>,
+    {
+        let plan = Plan {
+            policy: *self,
+            budget: None,
+            deadline: None,
+            timeout: None,
+            attempt_timeout: None,
+            max_hint: None,
+            began: Instant::ZERO,
+            end: Instant::MAX,
+            attempt: 0,
+            attempts: 0,
+            previous: None,
+        };
+        let engine = Engine {
+            plan,
+            when: OnError,
+            hint: NoHint,
+            notify: Silent,
+            rng: Seeded::NEW,
+            source: Source::Clock(SystemClock),
+        };
+        Retry { op, engine, kind: PhantomData }
+    }
+}
+
+impl<'a, F, K, G, W, H, N, R, C> Retry<'a, F, K, G, W, H, N, R, C>
+where
+    F: Operation<K>,
+{
+    /// Which outcomes are to be retried: it sees the whole `Result`, so that an `Ok` can be retried
+    /// and an `Err` be final. Default: every `Err`.
+    ///
+    /// An attempt that was cut off by its timeout has no outcome, and is retried in any case.
+    #[inline]
+    pub fn when<P>(self, retries: P) -> Retry<'a, F, K, G, P, H, N, R, C>
+    where
+        P: FnMut(&Result<F::Value, F::Error>) -> bool,
+    {
+        let Engine { plan, hint, notify, rng, source, .. } = self.engine;
+        let engine = Engine { plan, when: retries, hint, notify, rng, source };
+        Retry { op: self.op, engine, kind: PhantomData }
+    }
+
+    /// The delay that the outcome itself asks for, such as a server's `Retry-After`. It replaces the
+    /// policy's delay once, and at most up to [`max_hint`](Retry::max_hint). `None` asks for nothing.
+    #[inline]
+    pub fn hint<P>(self, hint: P) -> Retry<'a, F, K, G, W, P, N, R, C>
+    where
+        P: FnMut(&Result<F::Value, F::Error>) -> Option<Duration>,
+    {
+        let Engine { plan, when, notify, rng, source, .. } = self.engine;
+        let engine = Engine { plan, when, hint, notify, rng, source };
+        Retry { op: self.op, engine, kind: PhantomData }
+    }
+
+    /// The longest delay that a [`hint`](Retry::hint) is believed. Default: the policy's cap.
+    #[inline]
+    pub fn max_hint(mut self, longest: Duration) -> Self {
+        self.engine.plan.max_hint = Some(longest);
+        self
+    }
+
+    /// Is told of every attempt that did not end the retry with a value, before the sleep that
+    /// follows. It may return a future, which is awaited (it then must not borrow the event); with
+    /// `.wait()` it must not.
+    #[inline]
+    pub fn notify<P, X, M>(self, notify: P) -> Retry<'a, F, K, G, W, H, Told<P, M>, R, C>
+    where
+        P: FnMut(&Event<'_, F::Value, F::Error>) -> X,
+        X: Notice<M>,
+    {
+        let Engine { plan, when, hint, rng, source, .. } = self.engine;
+        let engine = Engine { plan, when, hint, notify: Told::new(notify), rng, source };
+        Retry { op: self.op, engine, kind: PhantomData }
+    }
+
+    /// The randomness for jitter: needed where there is none by default, and for reproducible runs.
+    #[inline]
+    pub fn rng<P: Rng>(self, rng: P) -> Retry<'a, F, K, G, W, H, N, P, C> {
+        let Engine { plan, when, hint, notify, source, .. } = self.engine;
+        let engine = Engine { plan, when, hint, notify, rng, source };
+        Retry { op: self.op, engine, kind: PhantomData }
+    }
+
+    /// The clock and timer. Default: the system's.
+    #[inline]
+    pub fn clock<P: Timer + Clone>(self, clock: P) -> Retry<'a, F, K, G, W, H, N, R, P> {
+        self.source(Source::Clock(clock))
+    }
+
+    /// The handle that ends it, and the handle's clock.
+    #[inline]
+    pub fn stop<P: Timer + Clone>(self, stop: &'a Stop<P>) -> Retry<'a, F, K, G, W, H, N, R, P> {
+        self.source(Source::Stop(stop))
+    }
+
+    fn source<P>(self, source: Source<'a, P>) -> Retry<'a, F, K, G, W, H, N, R, P> {
+        let Engine { plan, when, hint, notify, rng, .. } = self.engine;
+        let engine = Engine { plan, when, hint, notify, rng, source };
+        Retry { op: self.op, engine, kind: PhantomData }
+    }
+
+    /// The budget that retries are taken from. The call itself is deposited in it.
+    #[inline]
+    pub fn budget(mut self, budget: &'a Budget) -> Self {
+        self.engine.plan.budget = Some(budget);
+        self
+    }
+
+    /// When to be done, an instant of the retry's clock; attempts and sleeps together. No attempt
+    /// begins at the deadline or later, and no sleep until then: it gives up at once. With `.await`
+    /// it also cuts off an attempt that is under way; a blocking attempt comes to its end.
+    #[inline]
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.engine.plan.deadline = Some(deadline);
+        self
+    }
+
+    /// A [`deadline`](Retry::deadline) so long after the beginning.
+    #[inline]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.engine.plan.timeout = Some(timeout);
+        self
+    }
+}
+
+impl<F, G, W, H, N, R, C> Retry<'_, F, Later, G, W, H, N, R, C> {
+    /// How long one attempt may take; then it is dropped, and retried like an error. Only for
+    /// operations that are awaited: a blocking call cannot be cut off.
+    #[inline]
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.plan.attempt_timeout = Some(timeout);
+        self
+    }
+}
+
+impl<F, K, G, W, H, N, R, C> core::fmt::Debug for Retry<'_, F, K, G, W, H, N, R, C>
+where
+    G: core::fmt::Debug,
+{
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.engine.plan.fmt(f)
+    }
+}
+
+/// What has been asked for, and how far it has come.
+#[derive(Debug)]
+struct Plan<'a, G> {
+    policy: Policy<G>,
+    budget: Option<&'a Budget>,
+    deadline: Option<Instant>,
+    timeout: Option<Duration>,
+    attempt_timeout: Option<Duration>,
+    max_hint: Option<Duration>,
+    began: Instant,
+    /// No attempt begins then or later.
+    end: Instant,
+    /// The number of the next attempt, or of the one under way.
+    attempt: u32,
+    /// How many were begun.
+    attempts: u32,
+    previous: Option<Duration>,
+}
+
+/// The decisions.
+struct Engine<'a, G, W, H, N, R, C> {
+    plan: Plan<'a, G>,
+    when: W,
+    hint: H,
+    notify: N,
+    rng: R,
+    source: Source<'a, C>,
+}
+
+/// What is to be done.
+enum Verdict<T, X> {
+    Over(T),
+    /// Wait until notice has been given; then sleep until an instant and make another attempt, or
+    /// give up.
+    Failed(X, Result<Instant, GaveUp>),
+}
+
+impl<'a, G, W, H, N, R, C> Engine<'a, G, W, H, N, R, C>
+where
+    G: Grow,
+    R: Rng,
+    C: Timer + Clone,
+{
+    /// Looks at the clock, and whether there is to be an attempt at all.
+    #[inline]
+    fn begin(&mut self) -> Result<(), GaveUp> {
+        let plan = &mut self.plan;
+        plan.began = self.source.now();
+        let after = |limit: Option<Duration>| {
+            limit.map_or(Instant::MAX, |limit| plan.began.saturating_add(limit))
+        };
+        let limits = after(plan.timeout).min(after(plan.policy.max_elapsed));
+        plan.end = plan.deadline.unwrap_or(Instant::MAX).min(limits);
+        if self.source.is_stopped() {
+            return Err(GaveUp::Stopped);
+        }
+        if plan.end <= plan.began {
+            return Err(GaveUp::Deadline);
+        }
+        if let Some(budget) = plan.budget {
+            budget.deposit();
+        }
+        Ok(())
+    }
+
+    /// The number of the attempt that begins now.
+    #[inline]
+    fn attempt(&mut self) -> u32 {
+        self.plan.attempts = self.plan.attempts.saturating_add(1);
+        self.plan.attempt
+    }
+
+    /// Until when the attempt that begins now may take.
+    fn limit(&self) -> Option<Sleep<'a, C>> {
+        let Plan { attempt_timeout, end, .. } = self.plan;
+        if attempt_timeout.is_none() && end == Instant::MAX {
+            return None;
+        }
+        let limit = attempt_timeout
+            .map_or(Instant::MAX, |timeout| self.source.now().saturating_add(timeout));
+        Some(self.source.time_limit(limit.min(end)))
+    }
+
+    /// Decides what follows an outcome, or (`None`) an attempt that was cut off. An outcome that is
+    /// not the value is left in `last`.
+    #[inline]
+    fn judge<T, E>(
+        &mut self,
+        outcome: Option<Result<T, E>>,
+        last: &mut Option<Result<T, E>>,
+    ) -> Verdict<T, N::Future>
+    where
+        W: When<T, E>,
+        H: Hint<T, E>,
+        N: Notify<T, E>,
+    {
+        let retry = outcome.as_ref().is_none_or(|outcome| self.when.retries(outcome));
+        match outcome {
+            Some(Ok(value)) if !retry => Verdict::Over(value),
+            outcome => self.judge_failure(outcome, retry, last),
+        }
+    }
+
+    #[cold]
+    fn judge_failure<T, E>(
+        &mut self,
+        outcome: Option<Result<T, E>>,
+        retry: bool,
+        last: &mut Option<Result<T, E>>,
+    ) -> Verdict<T, N::Future>
+    where
+        H: Hint<T, E>,
+        N: Notify<T, E>,
+    {
+        let now = self.source.now();
+        let hint = outcome.as_ref().and_then(|outcome| self.hint.hint(outcome));
+        let attempt = self.plan.attempt;
+        let (next, then) = match self.next(retry, hint, now) {
+            Ok((next, until)) => (next, Ok(until)),
+            Err(reason) => (Next::GiveUp(reason), Err(reason)),
+        };
+        let cut_off = outcome.is_none();
+        if !cut_off {
+            *last = outcome;
+        }
+        let elapsed = now.saturating_duration_since(self.plan.began);
+        let outcome = last.as_ref().filter(|_| !cut_off);
+        let notice = self.notify.notify(&Event { attempt, elapsed, outcome, next });
+        Verdict::Failed(notice, then)
+    }
+
+    /// Whether there is to be another attempt, and when.
+    fn next(
+        &mut self,
+        retry: bool,
+        hint: Option<Duration>,
+        now: Instant,
+    ) -> Result<(Next, Instant), GaveUp> {
+        let plan = &mut self.plan;
+        if !retry {
+            return Err(GaveUp::NotRetryable);
+        }
+        if self.source.is_stopped() {
+            return Err(GaveUp::Stopped);
+        }
+        if now >= plan.end {
+            return Err(GaveUp::Deadline);
+        }
+        if plan.policy.max_retries.is_some_and(|most| plan.attempt >= most) {
+            return Err(GaveUp::RetriesExhausted);
+        }
+        let (next, delay) = if let Some(hint) = hint {
+            let delay = hint.min(plan.max_hint.unwrap_or(plan.policy.cap()));
+            (Next::Hinted(delay), delay)
+        } else {
+            let delay = plan.policy.delay_after(plan.attempt, plan.previous, &mut self.rng);
+            plan.previous = Some(delay);
+            (Next::Backoff(delay), delay)
+        };
+        let until = now.saturating_add(delay);
+        if until >= plan.end {
+            return Err(GaveUp::Deadline);
+        }
+        // Last, so that nothing is withdrawn for a retry that does not come.
+        if plan.budget.is_some_and(|budget| !budget.try_withdraw_at(now)) {
+            return Err(GaveUp::BudgetEmpty);
+        }
+        plan.attempt = plan.attempt.saturating_add(1);
+        Ok((next, until))
+    }
+
+    #[cold]
+    fn gave_up<T, E>(&self, reason: GaveUp, outcome: Option<Result<T, E>>) -> RetryError<T, E> {
+        let elapsed = self.source.now().saturating_duration_since(self.plan.began);
+        RetryError { outcome, attempts: self.plan.attempts, elapsed, reason }
+    }
+}

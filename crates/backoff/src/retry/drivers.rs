@@ -1,0 +1,265 @@
+//! What runs a retry: a loop, an async function, and a future with a name. None of them decides
+//! anything.
+
+use core::fmt;
+#[cfg(feature = "std")]
+use core::future::Ready;
+use core::future::{Future, IntoFuture};
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use steadfast_core::{Instant, Timer};
+
+#[cfg(feature = "std")]
+use super::Now;
+use super::{Engine, Hint, Later, Notify, Retry, Verdict, When};
+use crate::error::{GaveUp, RetryError};
+use crate::growth::Grow;
+use crate::random::Rng;
+use crate::stop::Sleep;
+
+#[cfg(feature = "std")]
+impl<F, T, E, G, W, H, N, R, C> Retry<'_, F, Now, G, W, H, N, R, C>
+where
+    F: FnMut(u32) -> Result<T, E>,
+    G: Grow,
+    W: When<T, E>,
+    H: Hint<T, E>,
+    N: Notify<T, E, Future = Ready<()>>,
+    R: Rng,
+    C: Timer + Clone,
+{
+    /// Runs it on this thread, which sleeps between the attempts without the help of another.
+    ///
+    /// # Errors
+    ///
+    /// [`RetryError`] says why it gave up, and has the last outcome.
+    #[inline]
+    pub fn wait(mut self) -> Result<T, RetryError<T, E>> {
+        let mut last = None;
+        if let Err(reason) = self.engine.begin() {
+            return Err(self.engine.gave_up(reason, last));
+        }
+        loop {
+            let outcome = (self.op)(self.engine.attempt());
+            let then = match self.engine.judge(Some(outcome), &mut last) {
+                Verdict::Over(value) => return Ok(value),
+                Verdict::Failed(_, then) => then,
+            };
+            let slept = then.and_then(|until| match self.engine.source.sleep(until).wait() {
+                Ok(()) => Err(GaveUp::Stopped),
+                Err(_slept) => Ok(()),
+            });
+            if let Err(reason) = slept {
+                return Err(self.engine.gave_up(reason, last));
+            }
+        }
+    }
+}
+
+impl<F, T, E, G, W, H, N, R, C> Retry<'_, F, Later, G, W, H, N, R, C>
+where
+    F: AsyncFnMut(u32) -> Result<T, E>,
+    G: Grow,
+    W: When<T, E>,
+    H: Hint<T, E>,
+    N: Notify<T, E>,
+    R: Rng,
+    C: Timer + Clone,
+{
+    /// Runs it, also for an `async` closure that holds on to what it borrows, whose future has no
+    /// name. Otherwise `.await` does the same.
+    ///
+    /// # Errors
+    ///
+    /// [`RetryError`] says why it gave up, and has the last outcome.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")]
+    /// # futures::executor::block_on(async {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::Config;
+    ///
+    /// # async fn send(line: &mut String) -> Result<usize, &'static str> {
+    /// #     line.push('.');
+    /// #     if line.len() < 3 { Err("short") } else { Ok(line.len()) }
+    /// # }
+    /// let policy = Config::constant(Duration::from_millis(1)).build()?;
+    /// let mut line = String::new();
+    /// let sent = policy.retry(async |_| send(&mut line).await).run().await;
+    /// assert_eq!(sent.unwrap(), 3);
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn run(mut self) -> Result<T, RetryError<T, E>> {
+        let mut last = None;
+        if let Err(reason) = self.engine.begin() {
+            return Err(self.engine.gave_up(reason, last));
+        }
+        loop {
+            let limit = self.engine.limit();
+            let attempt = (self.op)(self.engine.attempt());
+            let outcome = Limited { attempt, limit }.await;
+            let then = match self.engine.judge(outcome, &mut last) {
+                Verdict::Over(value) => return Ok(value),
+                Verdict::Failed(notice, then) => {
+                    notice.await;
+                    then
+                }
+            };
+            let slept = match then {
+                Err(reason) => Err(reason),
+                Ok(until) => match self.engine.source.sleep(until).await {
+                    Ok(()) => Err(GaveUp::Stopped),
+                    Err(_slept) => Ok(()),
+                },
+            };
+            if let Err(reason) = slept {
+                return Err(self.engine.gave_up(reason, last));
+            }
+        }
+    }
+}
+
+impl<'a, F, A, T, E, G, W, H, N, R, C> IntoFuture for Retry<'a, F, Later, G, W, H, N, R, C>
+where
+    F: FnMut(u32) -> A,
+    A: Future<Output = Result<T, E>>,
+    G: Grow,
+    W: When<T, E>,
+    H: Hint<T, E>,
+    N: Notify<T, E>,
+    R: Rng,
+    C: Timer + Clone,
+{
+    type Output = Result<T, RetryError<T, E>>;
+    type IntoFuture = Retrying<'a, F, A, T, E, G, W, H, N, R, C>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Retrying { op: self.op, engine: self.engine, last: None, state: State::Begin }
+    }
+}
+
+pin_project! {
+    /// The future of a [`Retry`].
+    #[must_use = "a future does nothing unless it is polled"]
+    pub struct Retrying<'a, F, A, T, E, G, W, H, N: Notify<T, E>, R, C: Timer> {
+        op: F,
+        engine: Engine<'a, G, W, H, N, R, C>,
+        last: Option<Result<T, E>>,
+        #[pin]
+        state: State<'a, A, N::Future, C>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<'a, A, X, C: Timer> {
+        Begin,
+        Attempt { #[pin] attempt: Limited<'a, A, C> },
+        Notice { #[pin] notice: X, then: Result<Instant, GaveUp> },
+        Asleep { sleep: Sleep<'a, C> },
+        Over,
+    }
+}
+
+pin_project! {
+    /// An attempt that is cut off when its limit comes: then its output is `None`.
+    struct Limited<'a, A, C: Timer> {
+        #[pin]
+        attempt: A,
+        limit: Option<Sleep<'a, C>>,
+    }
+}
+
+impl<A: Future, C: Timer + Clone> Future for Limited<'_, A, C> {
+    type Output = Option<A::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.attempt.poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        match this.limit {
+            Some(limit) => Pin::new(limit).poll(cx).map(|_| None),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<F, A, T, E, G, W, H, N, R, C> Future for Retrying<'_, F, A, T, E, G, W, H, N, R, C>
+where
+    F: FnMut(u32) -> A,
+    A: Future<Output = Result<T, E>>,
+    G: Grow,
+    W: When<T, E>,
+    H: Hint<T, E>,
+    N: Notify<T, E>,
+    R: Rng,
+    C: Timer + Clone,
+{
+    type Output = Result<T, RetryError<T, E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProjection::Begin => this.engine.begin(),
+                StateProjection::Attempt { attempt } => {
+                    let outcome = ready!(attempt.poll(cx));
+                    match this.engine.judge(outcome, this.last) {
+                        Verdict::Over(value) => {
+                            this.state.set(State::Over);
+                            return Poll::Ready(Ok(value));
+                        }
+                        Verdict::Failed(notice, then) => {
+                            this.state.set(State::Notice { notice, then });
+                            continue;
+                        }
+                    }
+                }
+                StateProjection::Notice { notice, then } => {
+                    ready!(notice.poll(cx));
+                    match *then {
+                        Ok(until) => {
+                            let sleep = this.engine.source.sleep(until);
+                            this.state.set(State::Asleep { sleep });
+                            continue;
+                        }
+                        Err(reason) => Err(reason),
+                    }
+                }
+                StateProjection::Asleep { sleep } => match ready!(Pin::new(sleep).poll(cx)) {
+                    Ok(()) => Err(GaveUp::Stopped),
+                    Err(_slept) => Ok(()),
+                },
+                StateProjection::Over => panic!("a retry was polled after it was over"),
+            };
+            match next {
+                Ok(()) => {
+                    let limit = this.engine.limit();
+                    let attempt = (this.op)(this.engine.attempt());
+                    this.state.set(State::Attempt { attempt: Limited { attempt, limit } });
+                }
+                Err(reason) => {
+                    this.state.set(State::Over);
+                    return Poll::Ready(Err(this.engine.gave_up(reason, this.last.take())));
+                }
+            }
+        }
+    }
+}
+
+impl<F, A, T, E, G, W, H, N, R, C> fmt::Debug for Retrying<'_, F, A, T, E, G, W, H, N, R, C>
+where
+    G: fmt::Debug,
+    N: Notify<T, E>,
+    C: Timer + Clone,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Retrying").field(&self.engine.plan).finish()
+    }
+}

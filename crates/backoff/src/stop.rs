@@ -1,0 +1,208 @@
+//! A handle that ends sleeping retries, and the sleep itself: waiting for the stop until it is late
+//! enough.
+
+use core::fmt;
+use core::ops::Deref;
+
+use steadfast_core::sync::atomic::{AtomicU64, Ordering};
+use steadfast_core::wait::{Attempt, Gate, Missed, Outlook, Turn, Wait};
+use steadfast_core::{Instant, Line, Step, SystemClock, Timer, const_unless_loom, update};
+
+const STOPPED: u64 = 1;
+const OCCUPIED: u64 = 2;
+
+/// Ends any number of [retries](crate::Retry) at once, threads and tasks alike.
+///
+/// Those that sleep wake up and give up; those whose attempt is under way finish it, and do not
+/// retry. There is no way back.
+///
+/// Retries with this handle use its clock.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use std::time::Duration;
+/// use steadfast_backoff::{Config, GaveUp, Stop};
+///
+/// let stop = Stop::new();
+/// let policy = Config::constant(Duration::from_secs(3_600)).unlimited().build()?;
+/// std::thread::scope(|scope| {
+///     let retry = || policy.retry(|_| Err::<(), _>("no")).stop(&stop).wait();
+///     let sleeper = scope.spawn(retry);
+///     stop.stop();
+///     assert_eq!(sleeper.join().unwrap().unwrap_err().reason, GaveUp::Stopped);
+/// });
+/// # }
+/// # Ok::<(), steadfast_backoff::ConfigError>(())
+/// ```
+pub struct Stop<C = SystemClock> {
+    word: AtomicU64,
+    clock: C,
+    line: Line,
+}
+
+#[cfg(feature = "std")]
+impl Stop {
+    /// A handle for retries on the system's clock.
+    pub fn new() -> Self {
+        Self::with(SystemClock)
+    }
+}
+
+#[cfg(feature = "std")]
+impl Default for Stop {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C> Stop<C> {
+    const_unless_loom! {
+        /// A handle for retries on a clock of yours.
+        pub const fn with(clock: C) -> Self {
+            Self { word: AtomicU64::new(0), clock, line: Line::new() }
+        }
+    }
+
+    /// Stops them.
+    pub fn stop(&self) {
+        let occupied =
+            update(&self.word, |word| Step::Replace(word | STOPPED, word & OCCUPIED != 0));
+        if occupied {
+            self.line.wake_all(|occupied| self.mark(occupied));
+        }
+    }
+
+    /// Whether it was used.
+    pub fn is_stopped(&self) -> bool {
+        // ORDERING: Acquire partners with the Release in `stop`: what was written before is visible
+        // to whoever gives up.
+        self.word.load(Ordering::Acquire) & STOPPED != 0
+    }
+
+    fn mark(&self, occupied: bool) {
+        update(&self.word, |word| {
+            Step::Replace(if occupied { word | OCCUPIED } else { word & !OCCUPIED }, ())
+        });
+    }
+}
+
+impl<C> fmt::Debug for Stop<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stop").field("stopped", &self.is_stopped()).finish_non_exhaustive()
+    }
+}
+
+/// It came to be too late to be stopped: the sleep is over.
+#[derive(Debug)]
+pub struct Slept;
+
+impl From<Missed> for Slept {
+    fn from(_: Missed) -> Self {
+        Self
+    }
+}
+
+impl<C: Timer> Gate for Stop<C> {
+    type Timer = C;
+    type Request = ();
+    type Pass = ();
+    type Grant<O: Deref<Target = Self>> = ();
+    type Error = Slept;
+
+    fn timer(&self) -> &C {
+        &self.clock
+    }
+
+    fn line(&self) -> &Line {
+        &self.line
+    }
+
+    fn max_waiters(&self) -> u32 {
+        u32::MAX
+    }
+
+    fn weight(&self, (): ()) -> u64 {
+        1
+    }
+
+    fn attempt(&self, (): (), _turn: Turn, _now: Instant) -> Attempt<(), Slept> {
+        if self.is_stopped() { Attempt::Granted(()) } else { Attempt::NotNow }
+    }
+
+    fn outlook(&self, _ahead: u128, _weight: u64, _now: Instant) -> Outlook {
+        if self.is_stopped() {
+            Outlook::Ready
+        } else {
+            Outlook::At { at: Instant::MAX, spare: core::time::Duration::ZERO }
+        }
+    }
+
+    fn never(&self, (): ()) -> Option<Slept> {
+        None
+    }
+
+    fn mark(&self, occupied: bool) {
+        Stop::mark(self, occupied);
+    }
+
+    fn admit<O: Deref<Target = Self>>(_owner: O, (): ()) {}
+}
+
+/// The handle that a retry sleeps at: one of its own, or one that it was given.
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for each sleep")]
+pub(crate) enum Handle<'a, C> {
+    Own(Stop<C>),
+    Given(&'a Stop<C>),
+}
+
+impl<C> Deref for Handle<'_, C> {
+    type Target = Stop<C>;
+
+    fn deref(&self) -> &Stop<C> {
+        match self {
+            Self::Own(stop) => stop,
+            Self::Given(stop) => stop,
+        }
+    }
+}
+
+/// Asleep until an instant, or until it is stopped: `Ok` means stopped.
+pub(crate) type Sleep<'a, C> = Wait<Handle<'a, C>>;
+
+/// Where a retry has its time from.
+pub(crate) enum Source<'a, C> {
+    Clock(C),
+    Stop(&'a Stop<C>),
+}
+
+impl<'a, C: Timer + Clone> Source<'a, C> {
+    pub(crate) fn now(&self) -> Instant {
+        match self {
+            Self::Clock(clock) => clock.now(),
+            Self::Stop(stop) => stop.clock.now(),
+        }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        matches!(self, Self::Stop(stop) if stop.is_stopped())
+    }
+
+    /// A sleep that the handle ends.
+    pub(crate) fn sleep(&self, until: Instant) -> Sleep<'a, C> {
+        match self {
+            Self::Clock(_) => self.time_limit(until),
+            Self::Stop(stop) => Wait::new(Handle::Given(stop), ()).deadline(until),
+        }
+    }
+
+    /// A sleep that nothing ends.
+    pub(crate) fn time_limit(&self, until: Instant) -> Sleep<'a, C> {
+        let clock = match self {
+            Self::Clock(clock) => clock.clone(),
+            Self::Stop(stop) => stop.clock.clone(),
+        };
+        Wait::new(Handle::Own(Stop::with(clock)), ()).deadline(until)
+    }
+}
