@@ -1,4 +1,96 @@
-//! Backoff.
+//! Backoff: how long to wait before the next attempt, when to give up, and how not to make an outage
+//! worse.
+//!
+//! Delays are whole nanoseconds, exact, and never leave their bounds. A retry runs the same engine
+//! for tasks (`.await`) and for threads (`.wait()`), and a backoff can be shared by all who wait for
+//! the same server to come back.
+//!
+//! ```
+//! # #[cfg(feature = "std")] {
+//! use core::time::Duration;
+//! use steadfast_backoff::{Config, Jitter, Policy};
+//!
+//! // Invalid numbers do not compile.
+//! const POLITE: Policy = Config::exponential(Duration::from_millis(50))
+//!     .cap(Duration::from_secs(10))
+//!     .jitter(Jitter::Full)
+//!     .max_retries(5)
+//!     .build_static();
+//!
+//! # fn read() -> Result<u32, std::io::Error> { Ok(7) }
+//! # async fn fetch(_attempt: u32) -> Result<u32, std::io::Error> { Ok(7) }
+//! let read = POLITE.retry(|_| read()).timeout(Duration::from_secs(30)).wait();   // this thread
+//! let fetch = async { POLITE.retry(|attempt| fetch(attempt)).await };            // any executor
+//! # assert_eq!(read.unwrap(), 7);
+//! # assert_eq!(futures::executor::block_on(fetch).unwrap(), 7);
+//! # }
+//! ```
+//!
+//! # Which type
+//!
+//! | you want | use |
+//! |---|---|
+//! | the delays, as numbers | [`Policy`], built by a [`Config`] |
+//! | to repeat a call until it works | [`Policy::retry`] |
+//! | retries that do not multiply an outage | a [`Budget`] beside it |
+//! | to end sleeping retries at once | a [`Stop`] handle |
+//! | one backoff for many threads and tasks that reconnect | [`Backoff`] |
+//! | no clock and no lock: a simulation, a model checker | [`state::State`] |
+//!
+//! # The delays
+//!
+//! ```text
+//!  delay                                      ┌───────────── cap
+//!    │                                 ╭──────┤ ░░░░░░░░░░░░
+//!    │                           ╭─────╯░░░░░░░░░░░░░░░░░░░░   ░ where full jitter may draw
+//!    │                     ╭─────╯░░░░░░░░░░░░░░░░░░░░░░░░░░
+//!    │  ───────────────────────────────────────────────────── floor
+//!    └──┬──────┬──────┬──────┬──────┬──────┬──────┬───────▶ attempt
+//!       0      1      2      3      4      5      6
+//! ```
+//!
+//! The growth is capped, jitter makes an interval of it, floor and cap cut the interval, and then a
+//! number is drawn from it: so at the cap the clients are spread as they are below it.
+//!
+//! | growth | delay after attempt *n* = 0, 1, 2, … |
+//! |---|---|
+//! | [constant](Config::constant) | base |
+//! | [linear](Config::linear) | base × (n + 1) |
+//! | [exponential](Config::exponential) | base × factor^n, to the nearest nanosecond |
+//! | [Fibonacci](Config::fibonacci) | base × 1, 1, 2, 3, 5, … |
+//! | [yours](Config::from_fn) | a function of *n* |
+//!
+//! | [jitter](Jitter) | drawn uniformly from | mean |
+//! |---|---|---|
+//! | none | | d |
+//! | full | 0 to d | d/2 |
+//! | equal | d/2 to d | 3d/4 |
+//! | a fraction *f* | d × (1 - f) to d × (1 + f) | d, less at the cap |
+//! | decorrelated | the first delay to 3 × the one before | |
+//!
+//! # With the other primitives
+//!
+//! They compose by being called inside the operation. A limiter or a breaker that refuses makes an
+//! error that [`when`](Retry::when) can tell from others, so that no further attempt touches the
+//! network; its `retry_after` can be the [`hint`](Retry::hint).
+//!
+//! # When not to use it
+//!
+//! - To repeat what is not idempotent, and may have happened although the answer was lost.
+//! - To retry at several layers of one call: attempts multiply. Retry at the outermost, with a
+//!   budget.
+//! - To wait for something that can tell you when it is ready.
+//!
+//! # Features
+//!
+//! | feature | what is there |
+//! |---|---|
+//! | none | [`Policy`], [`Budget`], [`state`]; no allocation; randomness is yours |
+//! | `alloc` | the same |
+//! | `wait` | [`Retry`] and [`Backoff`] with a timer of yours |
+//! | `std` (default) | the system clock, `.wait()`, randomness that seeds itself |
+//! | `portable-atomic` | targets without 64-bit atomics; the back end is the final binary's choice |
+//! | `serde` | [`Config`] as data |
 #![cfg_attr(not(any(feature = "std", loom)), no_std)]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -2,8 +2,8 @@
 //! on bare metal: what they decide takes the time as an argument, what they share is a word of
 //! atomics, and whoever waits stands in one fair line, with `.await` or with `.wait()`.
 //!
-//! This crate is the five behind one name, each a feature and a module of its own; so far there is
-//! [`token_bucket`]. The clocks and timers beside them come from `steadfast-core`, where the
+//! This crate is the five behind one name, each a feature and a module of its own; so far there are
+//! [`token_bucket`] and [`backoff`]. The clocks and timers beside them come from `steadfast-core`, where the
 //! features `tsc`, `tokio`, `async-io` and `embedded-hal-async` each add one; none is a default.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -25,6 +25,8 @@ pub use steadfast_core::TscClock;
 pub use steadfast_core::wait::LineStats;
 pub use steadfast_core::{Clock, Instant, SystemClock, Timer};
 
+#[cfg(feature = "backoff")]
+pub use steadfast_backoff as backoff;
 #[cfg(feature = "token-bucket")]
 pub use steadfast_token_bucket as token_bucket;
 
