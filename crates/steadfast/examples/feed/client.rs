@@ -5,10 +5,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 use std::{fmt, io, thread};
 
+use steadfast::backoff::{self, Attempt, Backoff, Jitter, Policy};
 use steadfast::token_bucket::{Acquire, AcquireError, ConfigError, TokenBucket};
 use steadfast::{Clock, Instant, SystemClock};
 use tokio::runtime::Runtime;
@@ -27,6 +29,14 @@ pub(crate) const THREADS: u64 = 4;
 /// Workers that are tasks.
 pub(crate) const TASKS: u64 = 16;
 
+/// How often the server is called while it is away. All workers together are one caller: each waits
+/// for the attempt of the other.
+const RECONNECT: Policy = backoff::Config::exponential(Duration::from_millis(5))
+    .cap(Duration::from_millis(80))
+    .jitter(Jitter::Equal)
+    .unlimited()
+    .build_static();
+
 /// What all workers share.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -34,6 +44,9 @@ pub(crate) struct Client {
     pub(crate) quota: Quota,
     pub(crate) margin: Margin,
     pub(crate) bucket: TokenBucket,
+    pub(crate) reconnect: Backoff,
+    /// The most failures in a row before a connection was made.
+    longest_chain: AtomicU32,
     pub(crate) started: Instant,
     pub(crate) ends: Instant,
 }
@@ -53,6 +66,8 @@ pub(crate) struct Outcome {
     pub(crate) waits: Vec<Duration>,
     /// How many quotes it got.
     pub(crate) quoted: u64,
+    /// How many connections it made after its first.
+    pub(crate) reconnects: u64,
     pub(crate) result: Result<(), FeedError>,
 }
 
@@ -67,6 +82,7 @@ pub(crate) enum FeedError {
     NoRoom(Quota),
     Config(ConfigError),
     Acquire(AcquireError),
+    Reconnect(backoff::AcquireError),
 }
 
 impl Client {
@@ -87,7 +103,8 @@ impl Client {
         let bucket = margin.config().build().map_err(FeedError::Config)?;
         let started = SystemClock.now();
         let ends = started.saturating_add(length);
-        Ok(Self { server, quota, margin, bucket, started, ends })
+        let (reconnect, longest_chain) = (Backoff::new(RECONNECT), AtomicU32::new(0));
+        Ok(Self { server, quota, margin, bucket, reconnect, longest_chain, started, ends })
     }
 
     /// Starts all workers. Each sends what became of it when it is done.
@@ -120,6 +137,22 @@ impl Client {
         self.bucket.acquire(1).deadline(self.ends)
     }
 
+    /// Leave for an attempt to connect, once the server may be called again. It fails at once if
+    /// that is not before the end.
+    pub(crate) fn turn_to_connect(&self) -> backoff::Acquire<&Backoff> {
+        self.reconnect.acquire().deadline(self.ends)
+    }
+
+    /// A connection was made.
+    pub(crate) fn connected(&self, attempt: Attempt<&Backoff>) {
+        self.longest_chain.fetch_max(attempt.number(), Ordering::Relaxed);
+        attempt.success();
+    }
+
+    pub(crate) fn longest_chain(&self) -> u32 {
+        self.longest_chain.load(Ordering::Relaxed)
+    }
+
     /// How long it has been at work.
     pub(crate) fn elapsed(&self) -> Duration {
         SystemClock.now().saturating_duration_since(self.started)
@@ -145,6 +178,28 @@ impl fmt::Display for FeedError {
             }
             Self::Config(error) => error.fmt(f),
             Self::Acquire(error) => error.fmt(f),
+            Self::Reconnect(error) => error.fmt(f),
         }
+    }
+}
+
+impl FeedError {
+    /// Whether the connection is gone, and nothing that was sent on it will arrive any more. (After
+    /// a time-out it might.)
+    pub(crate) fn is_gone(&self) -> bool {
+        use io::ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected,
+            UnexpectedEof,
+        };
+        let Self::Io(error) = self else { return false };
+        matches!(
+            error.kind(),
+            BrokenPipe
+                | ConnectionAborted
+                | ConnectionRefused
+                | ConnectionReset
+                | NotConnected
+                | UnexpectedEof
+        )
     }
 }

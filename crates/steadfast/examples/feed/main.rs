@@ -5,14 +5,15 @@
 //! ```
 //!
 //! A server on the loopback interface publishes a quota, checks it with a sliding-window log that
-//! has nothing in common with a token bucket, and cuts off a client that exceeds it. The client's
-//! threads and tasks share one bucket and have to get along with that. The run ends with a table,
-//! and with exit code 1 if anything was not as promised; `--cheat` shows that the server notices.
+//! has nothing in common with a token bucket, and cuts off a client that exceeds it. Now and then it
+//! drops all connections and is away for a moment. The client's threads and tasks share one bucket,
+//! and one backoff to reconnect, and have to get along with that. The run ends with a table, and
+//! with exit code 1 if anything was not as promised; `--cheat` shows that the server notices.
 //!
 //! | file | what it is about |
 //! |---|---|
 //! | `margin` | **which bucket keeps a quota that somebody else measures** |
-//! | `client`, `worker` | sharing that bucket between threads and tasks |
+//! | `client`, `worker` | sharing that bucket, and a backoff, between threads and tasks |
 //! | `protocol`, `link` | the lines on the wire, and one question and answer |
 //! | `server`, `log` | the judge |
 //! | `report` | the live line and the table |

@@ -64,6 +64,7 @@ pub(crate) struct Report<'a> {
 #[derive(Debug, Default)]
 struct Tally {
     quoted: u64,
+    reconnects: u64,
     /// In order of length.
     waits: Vec<Duration>,
 }
@@ -79,6 +80,7 @@ impl<'a> Report<'a> {
             let mut tally = Tally::default();
             for outcome in outcomes.iter().filter(|outcome| kinds.contains(&outcome.kind)) {
                 tally.quoted += outcome.quoted;
+                tally.reconnects += outcome.reconnects;
                 tally.waits.extend(&outcome.waits);
             }
             tally.waits.sort_unstable();
@@ -119,21 +121,23 @@ impl fmt::Display for Report<'_> {
         };
         row("", ["threads", "tasks", "all"].map(str::to_owned))?;
         row("requests", columns.map(|tally| thousands(tally.quoted)))?;
+        row("reconnects", columns.map(|tally| thousands(tally.reconnects)))?;
         for (name, percent) in [("p50", 50), ("p90", 90), ("p99", 99), ("max", 100)] {
             row(&format!("wait {name}"), columns.map(|tally| tally.wait(percent)))?;
         }
         let Self { client, seen, elapsed, .. } = self;
         let (margin, quota) = (&client.margin, client.quota);
+        let there = elapsed.saturating_sub(seen.away);
         let of_rate = |rate: u64| {
-            let possible = u128::from(rate) * elapsed.as_nanos();
+            let possible = u128::from(rate) * there.as_nanos();
             ratio(u128::from(self.all.quoted) * quota.window.as_nanos() * 100, possible, 1)
         };
         let mut line = |name: &str, text: String| writeln!(f, "{name:<26}{text}");
         line(
             "achieved",
             format!(
-                "{}/s: {} % of the bucket's rate, {} % of the server's limit",
-                per_second(self.all.quoted, *elapsed),
+                "{}/s while it was there: {} % of the bucket's rate, {} % of its limit",
+                per_second(self.all.quoted, there),
                 of_rate(margin.rate),
                 of_rate(quota.limit),
             ),
@@ -146,6 +150,16 @@ impl fmt::Display for Report<'_> {
             "counted by the server",
             format!("{} requests, {} quotes", thousands(seen.arrived), thousands(seen.quoted)),
         )?;
+        line(
+            "outages",
+            format!(
+                "{} away, {} connections dropped, {} turned away",
+                millis(seen.away),
+                thousands(seen.dropped),
+                thousands(seen.turned_away),
+            ),
+        )?;
+        line("longest chain", format!("{} attempts failed in a row", client.longest_chain()))?;
         let waits = self.stats.line;
         line(
             "waited for the bucket",

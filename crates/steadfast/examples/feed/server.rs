@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::log::SlidingLog;
 use crate::protocol::{LONGEST_LINE, Quota, Quote, Reply, Request};
@@ -14,6 +14,10 @@ use crate::protocol::{LONGEST_LINE, Quota, Quote, Reply, Request};
 /// What can be asked for, and the price it begins at.
 pub(crate) const SYMBOLS: [(&str, u64); 4] =
     [("EURUSD", 108_450), ("GBPUSD", 127_310), ("AUDUSD", 66_120), ("USDCHF", 88_270)];
+
+/// How long the server is there before each outage, and how long it is away then.
+const THERE: Duration = Duration::from_millis(1_500);
+const AWAY: Duration = Duration::from_millis(120);
 
 /// A running server. It ends with the process.
 #[derive(Debug)]
@@ -33,6 +37,12 @@ pub(crate) struct Seen {
     pub(crate) violations: u64,
     /// The most that any window of any client held.
     pub(crate) busiest: u64,
+    /// Connections that it dropped.
+    pub(crate) dropped: u64,
+    /// Connections that it did not accept while it was away.
+    pub(crate) turned_away: u64,
+    /// How long it was away in all.
+    pub(crate) away: Duration,
 }
 
 /// What all connections share.
@@ -47,6 +57,10 @@ struct Books {
     clients: HashMap<String, Account>,
     quotes: HashMap<&'static str, (u64, u64)>,
     connections: u64,
+    is_away: bool,
+    dropped: u64,
+    turned_away: u64,
+    away: Duration,
 }
 
 /// One client, over all its connections.
@@ -70,6 +84,12 @@ impl Server {
                 eprintln!("server: accepts nobody any more: {error}");
             }
         })?;
+        let shared = Arc::clone(&desk);
+        thread::Builder::new().name("outages".into()).spawn(move || {
+            loop {
+                shared.outage();
+            }
+        })?;
         Ok(Self { address, desk })
     }
 
@@ -80,11 +100,14 @@ impl Server {
     /// What it has seen so far, of all clients.
     pub(crate) fn seen(&self) -> Seen {
         let books = self.desk.books();
-        books.clients.values().fold(Seen::default(), |sum, client| Seen {
+        let &Books { dropped, turned_away, away, .. } = &*books;
+        let seen = Seen { dropped, turned_away, away, ..Seen::default() };
+        books.clients.values().fold(seen, |sum, client| Seen {
             arrived: sum.arrived + client.seen.arrived,
             quoted: sum.quoted + client.seen.quoted,
             violations: sum.violations + client.seen.violations,
             busiest: sum.busiest.max(client.log.busiest()),
+            ..sum
         })
     }
 }
@@ -93,6 +116,9 @@ impl Server {
 fn accept(listener: &TcpListener, desk: &Arc<Desk>) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept()?;
+        if desk.turns_away() {
+            continue;
+        }
         let desk = Arc::clone(desk);
         thread::Builder::new().name("connection".into()).spawn(move || {
             // A connection that breaks is its client's to notice.
@@ -102,6 +128,32 @@ fn accept(listener: &TcpListener, desk: &Arc<Desk>) -> io::Result<()> {
 }
 
 impl Desk {
+    /// Is there for a while, then drops everybody and is away for a while.
+    fn outage(&self) {
+        sleep(THERE);
+        {
+            let mut books = self.books();
+            books.is_away = true;
+            let Books { clients, dropped, .. } = &mut *books;
+            for connection in clients.values().flat_map(|account| account.connections.values()) {
+                *dropped += 1;
+                // Ends the reading of its thread: what was read is answered, and nothing after it.
+                let _gone = connection.shutdown(Shutdown::Read);
+            }
+        }
+        sleep(AWAY);
+        let mut books = self.books();
+        books.is_away = false;
+        books.away += AWAY;
+    }
+
+    /// Whether it is away, and nobody is let in.
+    fn turns_away(&self) -> bool {
+        let mut books = self.books();
+        books.turned_away += u64::from(books.is_away);
+        books.is_away
+    }
+
     /// Talks until either side ends it, and leaves nothing of the connection behind.
     fn serve(&self, mut stream: &TcpStream) -> io::Result<()> {
         let mut client = None;
@@ -207,6 +259,11 @@ fn next_line(lines: &mut BufReader<TcpStream>, line: &mut String) -> io::Result<
     line.clear();
     lines.by_ref().take(LONGEST_LINE).read_line(line)?;
     Ok(line.ends_with('\n'))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the judge has a clock of its own")]
+fn sleep(time: Duration) {
+    thread::sleep(time);
 }
 
 #[expect(clippy::disallowed_methods, reason = "the judge has a clock of its own")]

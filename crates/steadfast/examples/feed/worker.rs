@@ -1,9 +1,11 @@
-//! One worker: get leave, ask, check the answer, again. As a thread and as a task it is the same
-//! loop over the same bucket; `.wait()` and `.await` are the difference.
+//! One worker: connect when it is time, get leave, ask, check the answer, again. As a thread and as a
+//! task it is the same loop over the same backoff and bucket; `.wait()` and `.await` are the
+//! difference.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use steadfast::backoff::{self, Attempt, Backoff};
 use steadfast::token_bucket::AcquireError;
 use steadfast::{Clock, Instant, SystemClock};
 
@@ -20,11 +22,12 @@ pub(crate) struct Worker {
     sequence: u64,
     waits: Vec<Duration>,
     quoted: u64,
+    connections: u64,
 }
 
 impl Worker {
     pub(crate) fn new(client: Arc<Client>, symbol: &'static str) -> Self {
-        Self { client, symbol, sequence: 0, waits: Vec::new(), quoted: 0 }
+        Self { client, symbol, sequence: 0, waits: Vec::new(), quoted: 0, connections: 0 }
     }
 
     pub(crate) fn run_as_thread(mut self) -> Outcome {
@@ -38,33 +41,72 @@ impl Worker {
     }
 
     fn work_as_thread(&mut self) -> Result<(), FeedError> {
-        let mut link = ThreadLink::connect(self.client.server)?;
-        self.greeted(link.ask(NAME)?)?;
-        loop {
-            let asked = SystemClock.now();
-            let granted = self.client.leave().wait();
-            if !self.may_go_on(asked, granted)? {
-                return Ok(());
+        let client = Arc::clone(&self.client);
+        while let Some(attempt) = may_connect(client.turn_to_connect().wait())? {
+            let connected = ThreadLink::connect(client.server)
+                .and_then(|mut link| link.ask(NAME).map(|reply| (link, reply)));
+            let Some(mut link) = self.connected(attempt, connected)? else { continue };
+            loop {
+                let asked = SystemClock.now();
+                let granted = client.leave().wait();
+                if !self.may_go_on(asked, granted)? {
+                    return Ok(());
+                }
+                let reply = link.ask(Request::Get(self.symbol));
+                if !self.quoted(reply)? {
+                    break;
+                }
             }
-            self.quoted(link.ask(Request::Get(self.symbol))?)?;
         }
+        Ok(())
     }
 
     async fn work_as_task(&mut self) -> Result<(), FeedError> {
-        let mut link = TaskLink::connect(self.client.server).await?;
-        self.greeted(link.ask(NAME).await?)?;
-        loop {
-            let asked = SystemClock.now();
-            let granted = self.client.leave().await;
-            if !self.may_go_on(asked, granted)? {
-                return Ok(());
+        let client = Arc::clone(&self.client);
+        while let Some(attempt) = may_connect(client.turn_to_connect().await)? {
+            let connected = match TaskLink::connect(client.server).await {
+                Ok(mut link) => link.ask(NAME).await.map(|reply| (link, reply)),
+                Err(error) => Err(error),
+            };
+            let Some(mut link) = self.connected(attempt, connected)? else { continue };
+            loop {
+                let asked = SystemClock.now();
+                let granted = client.leave().await;
+                if !self.may_go_on(asked, granted)? {
+                    return Ok(());
+                }
+                let reply = link.ask(Request::Get(self.symbol)).await;
+                if !self.quoted(reply)? {
+                    break;
+                }
             }
-            self.quoted(link.ask(Request::Get(self.symbol)).await?)?;
+        }
+        Ok(())
+    }
+
+    /// Reports on an attempt to connect. `None` if the server is away.
+    fn connected<L>(
+        &mut self,
+        attempt: Attempt<&Backoff>,
+        connected: Result<(L, Reply), FeedError>,
+    ) -> Result<Option<L>, FeedError> {
+        match connected {
+            Ok((link, reply)) => {
+                self.greeted(reply)?;
+                self.client.connected(attempt);
+                self.connections += 1;
+                Ok(Some(link))
+            }
+            Err(error) if error.is_gone() => {
+                attempt.failure();
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
     }
 
     /// The quota is that of the client's bucket.
-    fn greeted(&mut self, reply: Reply) -> Result<(), FeedError> {
+    fn greeted(&self, reply: Reply) -> Result<(), FeedError> {
         match reply {
             Reply::Quota(quota) if quota == self.client.quota => Ok(()),
             other => Err(FeedError::Unexpected(other.to_string())),
@@ -90,19 +132,22 @@ impl Worker {
         }
     }
 
-    /// The quote is of this symbol, newer than the last, and a price.
-    fn quoted(&mut self, reply: Reply) -> Result<(), FeedError> {
+    /// The quote is of this symbol, newer than the last, and a price. `false` if there was none,
+    /// because the connection is gone.
+    fn quoted(&mut self, reply: Result<Reply, FeedError>) -> Result<bool, FeedError> {
         match reply {
-            Reply::Quote(quote)
+            Ok(Reply::Quote(quote))
                 if quote.symbol == self.symbol
                     && quote.sequence > self.sequence
                     && quote.bid < quote.ask =>
             {
                 self.sequence = quote.sequence;
                 self.quoted += 1;
-                Ok(())
+                Ok(true)
             }
-            other => Err(FeedError::Unexpected(other.to_string())),
+            Ok(other) => Err(FeedError::Unexpected(other.to_string())),
+            Err(error) if error.is_gone() => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -110,7 +155,18 @@ impl Worker {
         if result.is_err() {
             // The others stop as well: their leave fails, for those who wait for it at once.
             self.client.bucket.close();
+            self.client.reconnect.stop();
         }
-        Outcome { kind, waits: self.waits, quoted: self.quoted, result }
+        let reconnects = self.connections.saturating_sub(1);
+        Outcome { kind, waits: self.waits, quoted: self.quoted, reconnects, result }
+    }
+}
+
+/// Leave to connect; `None` if the run is over, or another worker failed, and says why.
+fn may_connect<A>(turn: Result<A, backoff::AcquireError>) -> Result<Option<A>, FeedError> {
+    match turn {
+        Ok(attempt) => Ok(Some(attempt)),
+        Err(backoff::AcquireError::TimedOut { .. } | backoff::AcquireError::Stopped) => Ok(None),
+        Err(error) => Err(FeedError::Reconnect(error)),
     }
 }
