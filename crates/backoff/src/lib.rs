@@ -96,6 +96,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "wait")]
+extern crate alloc;
+
+#[cfg(feature = "wait")]
 mod atomic;
 mod budget;
 mod config;

@@ -116,15 +116,15 @@ pub enum Next {
     GiveUp(GaveUp),
 }
 
-impl<G: Grow + Copy> Policy<G> {
+impl<G: Grow> Policy<G> {
     /// Calls `op` until its outcome is not to be retried, or until the policy gives up.
     #[inline]
-    pub fn retry<F, K>(&self, op: F) -> Retry<'static, F, K, G>
+    pub fn retry<F, K>(&self, op: F) -> Retry<'_, F, K, G>
     where
         F: Operation<K>,
     {
         let plan = Plan {
-            policy: *self,
+            policy: self,
             budget: None,
             deadline: None,
             timeout: None,
@@ -271,7 +271,7 @@ where
 /// What has been asked for, and how far it has come.
 #[derive(Debug)]
 struct Plan<'a, G> {
-    policy: Policy<G>,
+    policy: &'a Policy<G>,
     budget: Option<&'a Budget>,
     deadline: Option<Instant>,
     timeout: Option<Duration>,
@@ -340,15 +340,22 @@ where
         self.plan.attempt
     }
 
-    /// Until when the attempt that begins now may take.
+    /// Ends when the attempt that begins now has taken too long.
+    #[inline]
     fn limit(&self) -> Option<Sleep<'a, C>> {
         let Plan { attempt_timeout, end, .. } = self.plan;
         if attempt_timeout.is_none() && end == Instant::MAX {
             return None;
         }
+        Some(self.time_limit())
+    }
+
+    #[cold]
+    fn time_limit(&self) -> Sleep<'a, C> {
+        let Plan { attempt_timeout, end, .. } = self.plan;
         let limit = attempt_timeout
             .map_or(Instant::MAX, |timeout| self.source.now().saturating_add(timeout));
-        Some(self.source.time_limit(limit.min(end)))
+        self.source.time_limit(limit.min(end))
     }
 
     /// Decides what follows an outcome, or (`None`) an attempt that was cut off. An outcome that is

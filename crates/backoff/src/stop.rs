@@ -1,6 +1,7 @@
 //! A handle that ends sleeping retries, and the sleep itself: waiting for the stop until it is late
 //! enough.
 
+use alloc::boxed::Box;
 use core::fmt;
 use core::ops::Deref;
 
@@ -151,9 +152,9 @@ impl<C: Timer> Gate for Stop<C> {
 }
 
 /// The handle that a retry sleeps at: one of its own, or one that it was given.
-#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for each sleep")]
 pub(crate) enum Handle<'a, C> {
-    Own(Stop<C>),
+    /// Boxed, so that a retry that does not sleep is small enough to be moved quickly.
+    Own(Box<Stop<C>>),
     Given(&'a Stop<C>),
 }
 
@@ -203,6 +204,6 @@ impl<'a, C: Timer + Clone> Source<'a, C> {
             Self::Clock(clock) => clock.clone(),
             Self::Stop(stop) => stop.clock.clone(),
         };
-        Wait::new(Handle::Own(Stop::with(clock)), ()).deadline(until)
+        Wait::new(Handle::Own(Box::new(Stop::with(clock))), ()).deadline(until)
     }
 }

@@ -138,8 +138,10 @@ where
     type Output = Result<T, RetryError<T, E>>;
     type IntoFuture = Retrying<'a, F, A, T, E, G, W, H, N, R, C>;
 
+    #[inline]
     fn into_future(self) -> Self::IntoFuture {
-        Retrying { op: self.op, engine: self.engine, last: None, state: State::Begin }
+        let Self { op, engine, .. } = self;
+        Retrying { op, engine, last: None, limit: None, state: State::Begin }
     }
 }
 
@@ -150,6 +152,7 @@ pin_project! {
         op: F,
         engine: Engine<'a, G, W, H, N, R, C>,
         last: Option<Result<T, E>>,
+        limit: Option<Sleep<'a, C>>,
         #[pin]
         state: State<'a, A, N::Future, C>,
     }
@@ -159,7 +162,7 @@ pin_project! {
     #[project = StateProjection]
     enum State<'a, A, X, C: Timer> {
         Begin,
-        Attempt { #[pin] attempt: Limited<'a, A, C> },
+        Attempt { #[pin] attempt: A },
         Notice { #[pin] notice: X, then: Result<Instant, GaveUp> },
         Asleep { sleep: Sleep<'a, C> },
         Over,
@@ -180,13 +183,22 @@ impl<A: Future, C: Timer + Clone> Future for Limited<'_, A, C> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if let Poll::Ready(output) = this.attempt.poll(cx) {
-            return Poll::Ready(Some(output));
-        }
-        match this.limit {
-            Some(limit) => Pin::new(limit).poll(cx).map(|_| None),
-            None => Poll::Pending,
-        }
+        poll_limited(this.attempt, this.limit, cx)
+    }
+}
+
+#[inline]
+fn poll_limited<A: Future, C: Timer + Clone>(
+    attempt: Pin<&mut A>,
+    limit: &mut Option<Sleep<'_, C>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<A::Output>> {
+    if let Poll::Ready(output) = attempt.poll(cx) {
+        return Poll::Ready(Some(output));
+    }
+    match limit {
+        Some(limit) => Pin::new(limit).poll(cx).map(|_| None),
+        None => Poll::Pending,
     }
 }
 
@@ -203,19 +215,21 @@ where
 {
     type Output = Result<T, RetryError<T, E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
                 StateProjection::Begin => this.engine.begin(),
                 StateProjection::Attempt { attempt } => {
-                    let outcome = ready!(attempt.poll(cx));
+                    let outcome = ready!(poll_limited(attempt, this.limit, cx));
                     match this.engine.judge(outcome, this.last) {
                         Verdict::Over(value) => {
                             this.state.set(State::Over);
                             return Poll::Ready(Ok(value));
                         }
                         Verdict::Failed(notice, then) => {
+                            *this.limit = None;
                             this.state.set(State::Notice { notice, then });
                             continue;
                         }
@@ -240,9 +254,9 @@ where
             };
             match next {
                 Ok(()) => {
-                    let limit = this.engine.limit();
+                    *this.limit = this.engine.limit();
                     let attempt = (this.op)(this.engine.attempt());
-                    this.state.set(State::Attempt { attempt: Limited { attempt, limit } });
+                    this.state.set(State::Attempt { attempt });
                 }
                 Err(reason) => {
                     this.state.set(State::Over);
