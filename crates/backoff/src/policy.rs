@@ -120,7 +120,7 @@ impl<G: Grow> Policy<G> {
         let (low, high) = match self.spread {
             Spread::None => (grown, grown),
             Spread::Full => (0, grown),
-            Spread::Equal => (grown / 2, grown),
+            Spread::Equal => (grown.div_ceil(2), grown),
             Spread::Fraction(fraction) => {
                 let by = (u128::from(grown) * u128::from(fraction)) >> 63;
                 // OK: a fraction is at most 1.
