@@ -42,8 +42,11 @@ pub(crate) enum Spread {
     None,
     Full,
     Equal,
-    /// In units of 2⁻⁶³.
-    Fraction(u64),
+    /// mantissa / 2^shift, at most 1.
+    Fraction {
+        mantissa: u64,
+        shift: u32,
+    },
     Decorrelated,
 }
 
@@ -121,10 +124,9 @@ impl<G: Grow> Policy<G> {
             Spread::None => (grown, grown),
             Spread::Full => (0, grown),
             Spread::Equal => (grown.div_ceil(2), grown),
-            Spread::Fraction(fraction) => {
-                let by = (u128::from(grown) * u128::from(fraction)) >> 63;
-                // OK: a fraction is at most 1.
-                let by = saturating_u64(by);
+            Spread::Fraction { mantissa, shift } => {
+                // OK: 64 bits by 53, shifted by at most 116; and a fraction is at most 1.
+                let by = saturating_u64((u128::from(grown) * u128::from(mantissa)) >> shift);
                 (grown - by, grown.saturating_add(by))
             }
             Spread::Decorrelated => {
@@ -156,10 +158,15 @@ impl Spread {
         if !(fraction >= 0.0 && fraction <= 1.0) {
             return None;
         }
-        const ONE: f64 = (1_u64 << 63) as f64;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 2^63")]
-        let units = (fraction * ONE) as u64;
-        Some(Self::Fraction(units))
+        let bits = fraction.to_bits();
+        #[expect(clippy::cast_possible_truncation, reason = "11 bits")]
+        let exponent = ((bits >> 52) & 0x7FF) as u32;
+        if exponent < 1_023 - 64 {
+            // Less than a nanosecond of any delay.
+            return Some(Self::Fraction { mantissa: 0, shift: 0 });
+        }
+        let mantissa = (bits & ((1 << 52) - 1)) | 1 << 52;
+        Some(Self::Fraction { mantissa, shift: 1_023 + 52 - exponent })
     }
 }
 
