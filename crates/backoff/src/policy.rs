@@ -93,7 +93,7 @@ impl<G: Grow> Policy<G> {
         G: Copy,
     {
         let run = self.growth.begin();
-        Delays { policy: *self, rng, attempt: 0, left: self.max_retries, run, previous: None }
+        Delays { policy: *self, rng, attempt: 0, end: self.max_retries, run, previous: None }
     }
 
     /// How many times it is tried again; `None` is without a limit.
@@ -121,7 +121,7 @@ impl<G: Grow> Policy<G> {
     fn draw(&self, grown: u64, previous: Option<u64>, rng: &mut impl Rng) -> u64 {
         let grown = grown.min(self.cap);
         let (low, high) = match self.spread {
-            Spread::None => (grown, grown),
+            Spread::None => return grown.max(self.floor),
             Spread::Full => (0, grown),
             Spread::Equal => (grown.div_ceil(2), grown),
             Spread::Fraction { mantissa, shift } => {
@@ -130,11 +130,13 @@ impl<G: Grow> Policy<G> {
                 (grown - by, grown.saturating_add(by))
             }
             Spread::Decorrelated => {
-                let base = self.growth.nanos(0).min(self.cap);
+                let base = self.growth.first().min(self.cap);
                 (base, previous.unwrap_or(base).saturating_mul(3).max(base))
             }
         };
-        let (low, high) = (low.clamp(self.floor, self.cap), high.clamp(self.floor, self.cap));
+        // As `clamp`, which would make sure each time that the floor is not above the cap.
+        let low = low.min(self.cap).max(self.floor);
+        let high = high.min(self.cap).max(self.floor);
         if low == high { low } else { between(low, high, rng) }
     }
 }
@@ -143,12 +145,10 @@ impl<G: Grow> Policy<G> {
 /// other to one part in 2⁶⁴ / (high - low).
 #[inline]
 fn between(low: u64, high: u64, rng: &mut impl Rng) -> u64 {
-    let drawn = rng.next_u64();
-    match (high - low).checked_add(1) {
-        // OK: the high half of the product is below `numbers`, so the sum is at most `high`.
-        Some(numbers) => low + saturating_u64((u128::from(drawn) * u128::from(numbers)) >> 64),
-        None => drawn,
-    }
+    let drawn = u128::from(rng.next_u64());
+    // The high half of `drawn × numbers`, where `numbers = high - low + 1` may be 2⁶⁴.
+    // OK: below `numbers`, so the sum is at most `high`; (2⁶⁴ - 1) × 2⁶⁴ has 128 bits.
+    low + saturating_u64((drawn * u128::from(high - low) + drawn) >> 64)
 }
 
 impl Spread {
@@ -177,7 +177,7 @@ pub struct Delays<G, R> {
     policy: Policy<G>,
     rng: R,
     attempt: u32,
-    left: Option<u32>,
+    end: Option<u32>,
     run: (u64, u64),
     previous: Option<u64>,
 }
@@ -187,8 +187,8 @@ impl<G: Grow, R: Rng> Iterator for Delays<G, R> {
 
     #[inline]
     fn next(&mut self) -> Option<Duration> {
-        if let Some(left) = &mut self.left {
-            *left = left.checked_sub(1)?;
+        if self.end.is_some_and(|end| self.attempt >= end) {
+            return None;
         }
         let grown = self.policy.growth.next(self.attempt, &mut self.run);
         let delay = self.policy.draw(grown, self.previous, &mut self.rng);
@@ -200,7 +200,8 @@ impl<G: Grow, R: Rng> Iterator for Delays<G, R> {
     /// Exact; without a limit, the largest number and no upper bound.
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
-        match self.left.map(usize::try_from) {
+        // OK: it ends as soon as the two are equal.
+        match self.end.map(|end| usize::try_from(end - self.attempt)) {
             Some(Ok(left)) => (left, Some(left)),
             // Without an end, or (on 16-bit targets) more than can be said.
             Some(Err(_)) | None => (usize::MAX, None),
