@@ -63,7 +63,6 @@ impl Factor {
         }
         let bits = factor.to_bits();
         // The sign is positive and the exponent that of a normal number. OK: 11 bits.
-        #[expect(clippy::cast_possible_truncation, reason = "11 bits")]
         let exponent = (bits >> 52) as u32 - 1_023;
         let mantissa = (bits & ((1 << 52) - 1)) | 1 << 52;
         if exponent >= 64 {
@@ -189,7 +188,7 @@ impl Wide {
         if right < 64 {
             return u64::MAX;
         }
-        let (whole, half) = (self.mantissa >> right, (self.mantissa >> (right - 1)) & 1);
+        let (whole, half) = (self.mantissa >> right, self.mantissa & (1 << (right - 1)) != 0);
         #[expect(clippy::cast_possible_truncation, reason = "shifted by at least 64")]
         let whole = whole as u64;
         whole.saturating_add(half as u64)

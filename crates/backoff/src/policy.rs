@@ -159,7 +159,7 @@ impl Spread {
             return None;
         }
         let bits = fraction.to_bits();
-        #[expect(clippy::cast_possible_truncation, reason = "11 bits")]
+        // OK: 11 bits.
         let exponent = ((bits >> 52) & 0x7FF) as u32;
         if exponent < 1_023 - 64 {
             // Less than a nanosecond of any delay.
