@@ -4,6 +4,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod config;
+#[cfg(feature = "serde")]
+mod data;
 mod growth;
 mod policy;
 mod random;

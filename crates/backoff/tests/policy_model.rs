@@ -381,7 +381,7 @@ fn product(base: u64, factor: f64, mut attempt: u32) -> (u64, u64) {
     (rounded(scaled(&result.high)), rounded(scaled(&result.low) - error))
 }
 
-#[cfg(not(fuzzing))]
+#[cfg(test)]
 mod properties {
     use proptest::prelude::*;
 
