@@ -188,7 +188,7 @@ impl Terms {
                 let (mantissa, shift) = dyadic(fraction);
                 // The whole numbers within d × fraction of d.
                 let by = (BigUint::from(grown) * mantissa) >> shift;
-                let by = u64::try_from(by).expect("at most d");
+                let by = u64::try_from(by).unwrap_or(u64::MAX);
                 (grown - by, grown.saturating_add(by))
             }
             Jitter::Decorrelated => {
