@@ -122,7 +122,8 @@ impl<G: Grow> Policy<G> {
         let grown = grown.min(self.cap);
         let (low, high) = match self.spread {
             Spread::None => return grown.max(self.floor),
-            Spread::Full => (0, grown),
+            // The cap is above both already.
+            Spread::Full => return between(self.floor, grown.max(self.floor), rng),
             Spread::Equal => (grown.div_ceil(2), grown),
             Spread::Fraction { mantissa, shift } => {
                 // OK: 64 bits by 53, shifted by at most 116; and a fraction is at most 1.
@@ -137,7 +138,7 @@ impl<G: Grow> Policy<G> {
         // As `clamp`, which would make sure each time that the floor is not above the cap.
         let low = low.min(self.cap).max(self.floor);
         let high = high.min(self.cap).max(self.floor);
-        if low == high { low } else { between(low, high, rng) }
+        between(low, high, rng)
     }
 }
 
@@ -145,6 +146,9 @@ impl<G: Grow> Policy<G> {
 /// other to one part in 2⁶⁴ / (high - low).
 #[inline]
 fn between(low: u64, high: u64, rng: &mut impl Rng) -> u64 {
+    if low == high {
+        return low;
+    }
     let drawn = u128::from(rng.next_u64());
     // The high half of `drawn × numbers`, where `numbers = high - low + 1` may be 2⁶⁴.
     // OK: below `numbers`, so the sum is at most `high`; (2⁶⁴ - 1) × 2⁶⁴ has 128 bits.
