@@ -39,6 +39,31 @@ impl Case {
         Self { group, name, threads: 1, make }
     }
 
+    /// Of one thread, as [`single`](Case::single), where one call of the operation does so many: all
+    /// numbers are for one of them.
+    ///
+    /// # Panics
+    ///
+    /// When it runs, if that takes more than 584 years.
+    pub fn batch<F: FnMut() + 'static>(
+        group: &'static str,
+        name: &'static str,
+        size: u64,
+        make: impl Fn() -> F + 'static,
+    ) -> Self {
+        let make = Box::new(move || {
+            let mut operation = make();
+            Box::new(move |times: u64| {
+                let calls = times.div_ceil(size);
+                let time = measured(calls, &mut operation).as_nanos();
+                let (done, times) = (u128::from(calls * size), u128::from(times));
+                let share = if calls == 0 { time } else { time * times / done };
+                Duration::from_nanos(u64::try_from(share).expect("less than 584 years"))
+            }) as Run
+        });
+        Self { group, name, threads: 1, make }
+    }
+
     /// Of two threads, each on a core of its own. `share` prepares what they share; `each` makes
     /// the operation of one of them.
     ///

@@ -1,6 +1,7 @@
 //! What the benchmarks share: the list of cases, process CPU time, pinning, and a future that counts
 //! its polls.
 
+pub mod backoff;
 pub mod cases;
 pub mod token_bucket;
 
@@ -8,6 +9,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+
+use crate::cases::Case;
+
+/// All cases of all crates, group by group.
+pub fn cases() -> Vec<Case> {
+    let mut cases = token_bucket::cases();
+    cases.extend(backoff::cases());
+    cases
+}
 
 /// CPU time that this process has used, all threads together.
 ///

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use steadfast_benches::token_bucket::cases;
+use steadfast_benches::cases;
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);

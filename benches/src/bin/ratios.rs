@@ -8,8 +8,11 @@
 
 use std::time::Duration;
 
+use steadfast_benches::cases;
 use steadfast_benches::cases::{Case, Run};
-use steadfast_benches::token_bucket::cases;
+
+/// The peers whose ratios are of interest, one for each crate.
+const PEERS: [&str; 2] = ["governor", "backon"];
 
 const SLICE: Duration = Duration::from_millis(2);
 /// Starting two threads takes a while.
@@ -98,17 +101,16 @@ fn main() {
         let mut contenders: Vec<Contender> = cases.into_iter().map(Contender::new).collect();
         compare(&mut contenders, rounds);
         println!("\n{group}, {rounds} rounds");
-        println!(
-            "| {:<34} | {:^22} | {:^17} | {:^17} |",
-            "", "ns an operation", "/ first", "/ governor"
-        );
+        let is_peer = |c: &&Contender| PEERS.iter().any(|peer| c.case.name.starts_with(peer));
+        let peer = contenders.iter().find(is_peer);
+        let to_peer = peer.map_or("–".to_owned(), |peer| format!("/ {}", peer.case.name));
+        println!("| {:<34} | {:^22} | {:^17} | {to_peer:^17} |", "", "ns an operation", "/ first");
         println!("|---|--:|--:|--:|");
-        let governor = contenders.iter().find(|c| c.case.name.starts_with("governor"));
         for contender in &contenders {
             let (median, low, high) = spread(contender.rounds.iter().copied());
             print!("| {:<34} | {median:>6.1} ({low:.1}–{high:.1})", contender.case.name);
             print_ratio(contender, contenders.first());
-            print_ratio(contender, governor);
+            print_ratio(contender, peer);
             println!(" |");
         }
     }

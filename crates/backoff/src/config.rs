@@ -27,6 +27,8 @@ pub enum Growth {
 /// that the growth gives, which is capped first. Floor and cap then cut the **interval**, not what
 /// was drawn: no delay ever leaves them, and the delays do not pile up at them either.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Jitter {
     /// Exactly *d*.
     #[default]

@@ -10,6 +10,12 @@ pub trait Grow {
     /// than that.
     fn nanos(&self, attempt: u32) -> u64;
 
+    /// The delay after attempt 0.
+    #[inline]
+    fn first(&self) -> u64 {
+        self.nanos(0)
+    }
+
     /// What [`next`](Grow::next) carries from one attempt to the following.
     #[inline]
     fn begin(&self) -> (u64, u64) {
@@ -90,6 +96,10 @@ impl Grow for Curve {
         match *self {
             Self::Constant(base) => base,
             Self::Linear(base) => base.saturating_mul(u64::from(attempt) + 1),
+            Self::Exponential(base, Factor { mantissa, shift: 0 }) => {
+                // OK: neither is 0, so that what saturates on the way does so in the end.
+                base.saturating_mul(mantissa.saturating_pow(attempt))
+            }
             Self::Exponential(base, factor) => power(base, factor, attempt),
             Self::Fibonacci(_) => {
                 let mut run = self.begin();
@@ -110,16 +120,19 @@ impl Grow for Curve {
     #[inline]
     fn next(&self, attempt: u32, run: &mut (u64, u64)) -> u64 {
         let now = run.0;
-        match *self {
-            Self::Constant(_) => {}
-            Self::Linear(base) => run.0 = run.0.saturating_add(base),
-            Self::Exponential(_, Factor { mantissa, shift: 0 }) => {
-                run.0 = run.0.saturating_mul(mantissa);
-            }
+        run.0 = match *self {
+            Self::Constant(_) => now,
+            Self::Linear(base) => now.saturating_add(base),
+            Self::Exponential(_, Factor { mantissa, shift: 0 }) => now.saturating_mul(mantissa),
             Self::Exponential(base, factor) => return power(base, factor, attempt),
             Self::Fibonacci(_) => return fibonacci(run),
-        }
+        };
         now
+    }
+
+    #[inline]
+    fn first(&self) -> u64 {
+        self.base()
     }
 }
 
@@ -185,6 +198,7 @@ impl Wide {
 /// Each multiplication is exact to one part in 2¹²⁷, and there are at most 64 of them, of which each
 /// squaring doubles the error so far: it stays below 2⁻⁹³ of the result, which is below 2⁻²⁹ of a
 /// nanosecond.
+#[inline(never)]
 const fn power(base: u64, factor: Factor, mut attempt: u32) -> u64 {
     let mut result = Wide::new(base, 0);
     let mut square = Wide::new(factor.mantissa, -(factor.shift as i64));

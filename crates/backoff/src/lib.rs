@@ -102,6 +102,8 @@ extern crate alloc;
 mod atomic;
 mod budget;
 mod config;
+#[cfg(feature = "serde")]
+mod data;
 #[cfg(feature = "wait")]
 mod error;
 mod growth;

@@ -42,8 +42,11 @@ pub(crate) enum Spread {
     None,
     Full,
     Equal,
-    /// In units of 2⁻⁶³.
-    Fraction(u64),
+    /// mantissa / 2^shift, at most 1.
+    Fraction {
+        mantissa: u64,
+        shift: u32,
+    },
     Decorrelated,
 }
 
@@ -90,7 +93,7 @@ impl<G: Grow> Policy<G> {
         G: Copy,
     {
         let run = self.growth.begin();
-        Delays { policy: *self, rng, attempt: 0, left: self.max_retries, run, previous: None }
+        Delays { policy: *self, rng, attempt: 0, end: self.max_retries, run, previous: None }
     }
 
     /// How many times it is tried again; `None` is without a limit.
@@ -118,22 +121,24 @@ impl<G: Grow> Policy<G> {
     fn draw(&self, grown: u64, previous: Option<u64>, rng: &mut impl Rng) -> u64 {
         let grown = grown.min(self.cap);
         let (low, high) = match self.spread {
-            Spread::None => (grown, grown),
-            Spread::Full => (0, grown),
-            Spread::Equal => (grown / 2, grown),
-            Spread::Fraction(fraction) => {
-                let by = (u128::from(grown) * u128::from(fraction)) >> 63;
-                // OK: a fraction is at most 1.
-                let by = saturating_u64(by);
+            Spread::None => return grown.max(self.floor),
+            // The cap is above both already.
+            Spread::Full => return between(self.floor, grown.max(self.floor), rng),
+            Spread::Equal => (grown.div_ceil(2), grown),
+            Spread::Fraction { mantissa, shift } => {
+                // OK: 64 bits by 53, shifted by at most 116; and a fraction is at most 1.
+                let by = saturating_u64((u128::from(grown) * u128::from(mantissa)) >> shift);
                 (grown - by, grown.saturating_add(by))
             }
             Spread::Decorrelated => {
-                let base = self.growth.nanos(0).min(self.cap);
+                let base = self.growth.first().min(self.cap);
                 (base, previous.unwrap_or(base).saturating_mul(3).max(base))
             }
         };
-        let (low, high) = (low.clamp(self.floor, self.cap), high.clamp(self.floor, self.cap));
-        if low == high { low } else { between(low, high, rng) }
+        // As `clamp`, which would make sure each time that the floor is not above the cap.
+        let low = low.min(self.cap).max(self.floor);
+        let high = high.min(self.cap).max(self.floor);
+        between(low, high, rng)
     }
 }
 
@@ -141,12 +146,13 @@ impl<G: Grow> Policy<G> {
 /// other to one part in 2⁶⁴ / (high - low).
 #[inline]
 fn between(low: u64, high: u64, rng: &mut impl Rng) -> u64 {
-    let drawn = rng.next_u64();
-    match (high - low).checked_add(1) {
-        // OK: the high half of the product is below `numbers`, so the sum is at most `high`.
-        Some(numbers) => low + saturating_u64((u128::from(drawn) * u128::from(numbers)) >> 64),
-        None => drawn,
+    if low == high {
+        return low;
     }
+    let drawn = u128::from(rng.next_u64());
+    // The high half of `drawn × numbers`, where `numbers = high - low + 1` may be 2⁶⁴.
+    // OK: below `numbers`, so the sum is at most `high`; (2⁶⁴ - 1) × 2⁶⁴ has 128 bits.
+    low + saturating_u64((drawn * u128::from(high - low) + drawn) >> 64)
 }
 
 impl Spread {
@@ -156,10 +162,15 @@ impl Spread {
         if !(fraction >= 0.0 && fraction <= 1.0) {
             return None;
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 2^63")]
-        #[expect(clippy::cast_precision_loss, reason = "a power of two")]
-        let units = (fraction * (1_u64 << 63) as f64) as u64;
-        Some(Self::Fraction(units))
+        let bits = fraction.to_bits();
+        // OK: 11 bits.
+        let exponent = ((bits >> 52) & 0x7FF) as u32;
+        if exponent < 1_023 - 64 {
+            // Less than a nanosecond of any delay.
+            return Some(Self::Fraction { mantissa: 0, shift: 0 });
+        }
+        let mantissa = (bits & ((1 << 52) - 1)) | 1 << 52;
+        Some(Self::Fraction { mantissa, shift: 1_023 + 52 - exponent })
     }
 }
 
@@ -170,7 +181,7 @@ pub struct Delays<G, R> {
     policy: Policy<G>,
     rng: R,
     attempt: u32,
-    left: Option<u32>,
+    end: Option<u32>,
     run: (u64, u64),
     previous: Option<u64>,
 }
@@ -180,8 +191,8 @@ impl<G: Grow, R: Rng> Iterator for Delays<G, R> {
 
     #[inline]
     fn next(&mut self) -> Option<Duration> {
-        if let Some(left) = &mut self.left {
-            *left = left.checked_sub(1)?;
+        if self.end.is_some_and(|end| self.attempt >= end) {
+            return None;
         }
         let grown = self.policy.growth.next(self.attempt, &mut self.run);
         let delay = self.policy.draw(grown, self.previous, &mut self.rng);
@@ -193,7 +204,8 @@ impl<G: Grow, R: Rng> Iterator for Delays<G, R> {
     /// Exact; without a limit, the largest number and no upper bound.
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
-        match self.left.map(usize::try_from) {
+        // OK: it ends as soon as the two are equal.
+        match self.end.map(|end| usize::try_from(end - self.attempt)) {
             Some(Ok(left)) => (left, Some(left)),
             // Without an end, or (on 16-bit targets) more than can be said.
             Some(Err(_)) | None => (usize::MAX, None),
