@@ -63,10 +63,10 @@ impl<G: Grow> Policy<G> {
     /// this draws those before it, too (the last 1,000 at most); prefer
     /// [`delays`](Policy::delays).
     pub fn delay(&self, attempt: u32, rng: &mut impl Rng) -> Duration {
-        let mut previous = None;
+        let mut previous = self.first();
         if self.spread == Spread::Decorrelated {
             for _ in 0..attempt.min(FORGOTTEN) {
-                previous = Some(self.draw(0, previous, rng));
+                previous = self.draw(0, previous, rng);
             }
         }
         Duration::from_nanos(self.draw(self.growth.nanos(attempt), previous, rng))
@@ -80,7 +80,7 @@ impl<G: Grow> Policy<G> {
         previous: Option<Duration>,
         rng: &mut impl Rng,
     ) -> Duration {
-        let previous = previous.map(steadfast_core::saturating_nanos);
+        let previous = previous.map_or(self.first(), steadfast_core::saturating_nanos);
         Duration::from_nanos(self.draw(self.growth.nanos(attempt), previous, rng))
     }
 
@@ -92,8 +92,10 @@ impl<G: Grow> Policy<G> {
     where
         G: Copy,
     {
+        // OK: an iterator without an end lasts longer than anybody can count.
+        let all = self.max_retries.map_or(u64::MAX, u64::from);
         let run = self.growth.begin();
-        Delays { policy: *self, rng, attempt: 0, end: self.max_retries, run, previous: None }
+        Delays { policy: *self, rng, all, left: all, run, previous: self.first() }
     }
 
     /// How many times it is tried again; `None` is without a limit.
@@ -116,14 +118,23 @@ impl<G: Grow> Policy<G> {
         Duration::from_nanos(self.floor)
     }
 
-    /// A delay in nanoseconds, where the growth gives `grown`.
+    /// The first delay in nanoseconds, where the growth alone decides.
     #[inline]
-    fn draw(&self, grown: u64, previous: Option<u64>, rng: &mut impl Rng) -> u64 {
+    fn first(&self) -> u64 {
+        self.growth.first().min(self.cap)
+    }
+
+    /// A delay in nanoseconds, where the growth gives `grown`, after one of `previous`.
+    #[inline]
+    fn draw(&self, grown: u64, previous: u64, rng: &mut impl Rng) -> u64 {
         let grown = grown.min(self.cap);
+        // The commonest by itself; the cap is above both already.
+        if self.spread == Spread::Full {
+            return between(self.floor, grown.max(self.floor), rng);
+        }
         let (low, high) = match self.spread {
             Spread::None => return grown.max(self.floor),
-            // The cap is above both already.
-            Spread::Full => return between(self.floor, grown.max(self.floor), rng),
+            Spread::Full => (0, grown),
             Spread::Equal => (grown.div_ceil(2), grown),
             Spread::Fraction { mantissa, shift } => {
                 // OK: 64 bits by 53, shifted by at most 116; and a fraction is at most 1.
@@ -131,8 +142,8 @@ impl<G: Grow> Policy<G> {
                 (grown - by, grown.saturating_add(by))
             }
             Spread::Decorrelated => {
-                let base = self.growth.first().min(self.cap);
-                (base, previous.unwrap_or(base).saturating_mul(3).max(base))
+                let base = self.first();
+                (base, previous.saturating_mul(3).max(base))
             }
         };
         // As `clamp`, which would make sure each time that the floor is not above the cap.
@@ -180,10 +191,11 @@ impl Spread {
 pub struct Delays<G, R> {
     policy: Policy<G>,
     rng: R,
-    attempt: u32,
-    end: Option<u32>,
+    /// `u64::MAX` without an end.
+    all: u64,
+    left: u64,
     run: (u64, u64),
-    previous: Option<u64>,
+    previous: u64,
 }
 
 impl<G: Grow, R: Rng> Iterator for Delays<G, R> {
@@ -191,24 +203,23 @@ impl<G: Grow, R: Rng> Iterator for Delays<G, R> {
 
     #[inline]
     fn next(&mut self) -> Option<Duration> {
-        if self.end.is_some_and(|end| self.attempt >= end) {
-            return None;
-        }
-        let grown = self.policy.growth.next(self.attempt, &mut self.run);
+        let before = self.left;
+        self.left = before.checked_sub(1)?;
+        // OK: never more left than there are in all.
+        let attempt = u32::try_from(self.all - before).unwrap_or(u32::MAX);
+        let grown = self.policy.growth.next(attempt, &mut self.run);
         let delay = self.policy.draw(grown, self.previous, &mut self.rng);
-        self.attempt = self.attempt.saturating_add(1);
-        self.previous = Some(delay);
+        self.previous = delay;
         Some(Duration::from_nanos(delay))
     }
 
     /// Exact; without a limit, the largest number and no upper bound.
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
-        // OK: it ends as soon as the two are equal.
-        match self.end.map(|end| usize::try_from(end - self.attempt)) {
-            Some(Ok(left)) => (left, Some(left)),
+        match usize::try_from(self.left) {
+            Ok(left) if self.all != u64::MAX => (left, Some(left)),
             // Without an end, or (on 16-bit targets) more than can be said.
-            Some(Err(_)) | None => (usize::MAX, None),
+            _ => (usize::MAX, None),
         }
     }
 }
