@@ -25,14 +25,15 @@
 //! | failure | of this life and this number | | one less in flight, the next number, a delay from now |
 //! | failure | of this life, a lower number | | one less in flight |
 //! | give back | of this life, not healthy | | one less in flight |
-//! | any report | of an earlier life | | – |
+//! | any report | of an earlier life, or with none in flight and not healthy | | – |
 //! | reset | | | unproven, next life |
 //! | stop | | | stopped, for ever |
 //!
 //! # Invariants
 //!
 //! - **I1** At most P are in flight, of one life, unless it is healthy.
-//! - **I2** A report of an earlier life changes nothing, and every grant is reported once at most.
+//! - **I2** A report of an earlier life changes nothing, nor does one while nothing is in flight that
+//!   could be reported on. Whoever holds a grant reports it once at most.
 //! - **I3** Failures of attempts of one number escalate once, however many they are.
 //! - **I4** The next instant is never further away than the delay that led to it: a clock that steps
 //!   back makes nobody wait longer than one delay more.
@@ -70,7 +71,7 @@ pub enum Phase {
     BackingOff,
 }
 
-/// A grant, to be reported on.
+/// A grant, to be reported on once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pass {
     pub(crate) number: u32,
@@ -211,7 +212,7 @@ impl State {
         if self.is_exhausted(terms) {
             return Decision::Exhausted { failures: self.number };
         }
-        if u64::from(terms.max_in_flight - self.in_flight) <= ahead {
+        if u64::from(terms.max_in_flight.saturating_sub(self.in_flight)) <= ahead {
             return Decision::Busy;
         }
         self.next_at = self.next_at.min(now.saturating_add(self.delay));
@@ -231,7 +232,7 @@ impl State {
 
     /// It worked: no delay any more, for anybody.
     pub fn success<G>(&mut self, terms: &Terms<G>, pass: Pass, now: Instant) -> Wake {
-        if pass.life != self.life || self.is_healthy() {
+        if pass.life != self.life || self.in_flight == 0 {
             return Wake::Nobody;
         }
         let number = if terms.reset_after.is_zero() { 0 } else { self.number };
@@ -263,8 +264,8 @@ impl State {
             self.number = self.number_at(terms, now);
             self.life = self.next_life();
         } else {
-            // OK: this one is.
-            self.in_flight -= 1;
+            let Some(others) = self.in_flight.checked_sub(1) else { return Wake::Nobody };
+            self.in_flight = others;
             if pass.number != self.number {
                 return Wake::First;
             }
@@ -291,8 +292,8 @@ impl State {
         if pass.life != self.life || self.is_healthy() {
             return Wake::Nobody;
         }
-        // OK: this one is.
-        self.in_flight -= 1;
+        let Some(others) = self.in_flight.checked_sub(1) else { return Wake::Nobody };
+        self.in_flight = others;
         Wake::First
     }
 
