@@ -17,8 +17,8 @@
 //! | begin | stopped | `Stopped` | – |
 //! | begin | number above the retries, or no time left | `Exhausted` | – |
 //! | begin | healthy | granted | – |
-//! | begin | P in flight | `Busy` | – |
 //! | begin | now < next instant | `NotYet` | – |
+//! | begin | P in flight | `Busy` | – |
 //! | begin | otherwise | granted | one more in flight |
 //! | success | of this life, not healthy | | healthy, next life |
 //! | failure | of this life, healthy | | backing off, next life; the number is 1, or the one before plus 1 if it was healthy for less than `reset_after` |
@@ -212,12 +212,13 @@ impl State {
         if self.is_exhausted(terms) {
             return Decision::Exhausted { failures: self.number };
         }
-        if u64::from(terms.max_in_flight.saturating_sub(self.in_flight)) <= ahead {
-            return Decision::Busy;
-        }
         self.next_at = self.next_at.min(now.saturating_add(self.delay));
         if now < self.next_at {
+            // However many are ahead.
             return Decision::NotYet { at: self.next_at };
+        }
+        if u64::from(terms.max_in_flight.saturating_sub(self.in_flight)) <= ahead {
+            return Decision::Busy;
         }
         granted
     }
