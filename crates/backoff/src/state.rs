@@ -299,14 +299,15 @@ impl State {
     }
 
     /// Begins anew, as if nothing had been attempted. What is in flight is forgotten.
-    pub fn reset(&mut self) -> Wake {
+    pub const fn reset(&mut self) -> Wake {
         *self = Self {
             life: self.next_life(),
             stopped: self.stopped,
             occupied: self.occupied,
             ..Self::new()
         };
-        Wake::All
+        // There is room for P; whoever goes calls the next.
+        Wake::First
     }
 
     /// Refuses everybody from now on.
