@@ -271,6 +271,8 @@ impl State {
                 return Wake::First;
             }
         }
+        // After a step back what had passed is forgotten.
+        self.failing_since = self.failing_since.min(now);
         if self.number == 0 {
             self.failing_since = now;
             self.previous = None;
