@@ -35,8 +35,10 @@
 //! - **I2** A report of an earlier life changes nothing, nor does one while nothing is in flight that
 //!   could be reported on. Whoever holds a grant reports it once at most.
 //! - **I3** Failures of attempts of one number escalate once, however many they are.
-//! - **I4** The next instant is never further away than the delay that led to it: a clock that steps
-//!   back makes nobody wait longer than one delay more.
+//! - **I4** Nobody is ever told to wait longer than the delay. On a clock that has stepped back to
+//!   before the failure, the delay begins again when somebody looks first: all in all nobody waits
+//!   longer than three delays. Somebody who is merely late with the time that he saw shortens nothing
+//!   for others: the next who is not tells.
 
 use core::time::Duration;
 
@@ -146,9 +148,12 @@ pub struct State {
     phase: Phase,
     /// Failures in a row: the number of the next attempt.
     number: u32,
-    next_at: Instant,
-    /// What led to `next_at`.
+    /// When the last failure that escalated was reported, and the delay since then.
+    failed_at: Instant,
     delay: Duration,
+    /// The earliest time seen since then, if it is earlier: the clock has stepped back, or somebody
+    /// was held up between looking at it and asking. The first time that is not earlier clears it.
+    behind: Option<Instant>,
     /// The delay that the policy drew last.
     previous: Option<Duration>,
     /// When the first failure in a row was reported.
@@ -172,8 +177,9 @@ impl State {
         Self {
             phase: Phase::Unproven,
             number: 0,
-            next_at: Instant::ZERO,
+            failed_at: Instant::ZERO,
             delay: Duration::ZERO,
+            behind: None,
             previous: None,
             failing_since: Instant::ZERO,
             out_of_time: false,
@@ -199,7 +205,7 @@ impl State {
 
     /// What [`begin`](State::begin) would say to one behind `ahead` others that are to begin.
     ///
-    /// The state changes only if the clock has stepped back (I4).
+    /// The state changes only if the clock seems to have stepped back (I4).
     pub fn look<G>(&mut self, terms: &Terms<G>, ahead: u64, now: Instant) -> Decision {
         if self.stopped {
             return Decision::Stopped;
@@ -212,10 +218,10 @@ impl State {
         if self.is_exhausted(terms) {
             return Decision::Exhausted { failures: self.number };
         }
-        self.next_at = self.next_at.min(now.saturating_add(self.delay));
-        if now < self.next_at {
+        let at = self.over_at(now);
+        if now < at {
             // However many are ahead.
-            return Decision::NotYet { at: self.next_at };
+            return Decision::NotYet { at };
         }
         if u64::from(terms.max_in_flight.saturating_sub(self.in_flight)) <= ahead {
             return Decision::Busy;
@@ -281,11 +287,12 @@ impl State {
         self.delay = terms.policy.delay_after(self.number, self.previous, rng);
         self.previous = Some(self.delay);
         self.number = self.number.saturating_add(1);
-        self.next_at = now.saturating_add(self.delay);
+        self.failed_at = now;
+        self.behind = None;
         self.out_of_time = terms
             .policy
             .max_elapsed
-            .is_some_and(|most| self.next_at >= self.failing_since.saturating_add(most));
+            .is_some_and(|most| self.next_at() >= self.failing_since.saturating_add(most));
         self.invariants(terms);
         if self.is_exhausted(terms) { Wake::All } else { Wake::First }
     }
@@ -342,7 +349,18 @@ impl State {
 
     /// The instant at which the delay is over; that of the last delay, if it is over.
     pub const fn next_at(&self) -> Instant {
-        self.next_at
+        self.failed_at.saturating_add(self.delay)
+    }
+
+    /// I4: the instant at which the delay is over for somebody who sees this time.
+    fn over_at(&mut self, now: Instant) -> Instant {
+        let begun = if now < self.failed_at {
+            *self.behind.insert(self.behind.map_or(now, |behind| behind.min(now)))
+        } else {
+            self.behind = None;
+            self.failed_at
+        };
+        begun.saturating_add(self.delay)
     }
 
     /// How many attempts are in flight; 0 while it is healthy, when they are not counted.
