@@ -120,6 +120,22 @@ pub enum Wake {
     All,
 }
 
+/// What the delay depends on that a failure leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Escalation {
+    /// The number of the attempt that failed.
+    number: u32,
+    /// The delay before it.
+    previous: Option<Duration>,
+}
+
+impl Escalation {
+    /// Draws the delay.
+    pub fn delay<G: Grow>(self, policy: &Policy<G>, rng: &mut impl Rng) -> Duration {
+        policy.delay_after(self.number, self.previous, rng)
+    }
+}
+
 /// A shared backoff as a value.
 ///
 /// It reads no clock and touches no atomic; complete by itself for a single owner.
@@ -264,31 +280,48 @@ impl State {
         now: Instant,
         rng: &mut impl Rng,
     ) -> Wake {
+        let delay = self.escalation(terms, pass, now).map(|next| next.delay(&terms.policy, rng));
+        self.failure_with(terms, pass, now, delay.unwrap_or_default())
+    }
+
+    /// What a [`failure`](State::failure) would escalate to, if it would.
+    ///
+    /// With [`failure_with`](State::failure_with) it makes a failure in two steps, so that the
+    /// policy, which may run code of somebody else's, is asked in between with no lock held.
+    pub fn escalation<G>(&self, terms: &Terms<G>, pass: Pass, now: Instant) -> Option<Escalation> {
         if pass.life != self.life {
-            return Wake::Nobody;
+            return None;
         }
+        if !self.is_healthy() && (self.in_flight == 0 || pass.number != self.number) {
+            return None;
+        }
+        let number = self.number_at(terms, now);
+        Some(Escalation { number, previous: self.previous.filter(|_| number > 0) })
+    }
+
+    /// [`failure`](State::failure) with a delay that was drawn before, in case it escalates.
+    pub fn failure_with<G>(
+        &mut self,
+        terms: &Terms<G>,
+        pass: Pass,
+        now: Instant,
+        delay: Duration,
+    ) -> Wake {
+        let Some(Escalation { number, .. }) = self.escalation(terms, pass, now) else {
+            return self.give_back(pass);
+        };
         if self.is_healthy() {
-            self.number = self.number_at(terms, now);
             self.life = self.next_life();
         } else {
-            let Some(others) = self.in_flight.checked_sub(1) else { return Wake::Nobody };
-            self.in_flight = others;
-            if pass.number != self.number {
-                return Wake::First;
-            }
+            // OK: this one is in flight, or it would not escalate.
+            self.in_flight -= 1;
         }
         // After a step back what had passed is forgotten.
-        self.failing_since = self.failing_since.min(now);
-        if self.number == 0 {
-            self.failing_since = now;
-            self.previous = None;
-        }
+        self.failing_since = if number == 0 { now } else { self.failing_since.min(now) };
         self.phase = Phase::BackingOff;
-        self.delay = terms.policy.delay_after(self.number, self.previous, rng);
-        self.previous = Some(self.delay);
-        self.number = self.number.saturating_add(1);
-        self.failed_at = now;
-        self.behind = None;
+        self.number = number.saturating_add(1);
+        (self.failed_at, self.delay, self.behind) = (now, delay, None);
+        self.previous = Some(delay);
         self.out_of_time = terms
             .policy
             .max_elapsed
