@@ -828,7 +828,9 @@ mod threads {
                 })
             })
             .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         for task in tasks {
             runtime.block_on(task).unwrap();
         }
@@ -860,15 +862,17 @@ mod threads {
                                 thread::yield_now();
                                 flying.fetch_sub(1, Ordering::SeqCst);
                                 if (thread + n) % 2 == 0 {
-                                    attempt.failure()
+                                    attempt.failure();
                                 } else {
-                                    drop(attempt)
+                                    drop(attempt);
                                 }
                             }
                         })
                     })
                     .collect();
-                threads.into_iter().for_each(|thread| thread.join().unwrap());
+                for thread in threads {
+                    thread.join().unwrap();
+                }
                 assert_nobody_waits(&backoff);
             }
         });
