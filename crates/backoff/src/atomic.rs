@@ -336,6 +336,8 @@ impl<C: Clock, G: Grow> Owner for Backoff<C, G> {
 
 /// Leave for one attempt. Report on it, once; dropped, it is given back, and nothing is known.
 ///
+/// One that is leaked (`mem::forget`) keeps its place until the next success or reset.
+///
 /// `O` is how it holds the [`Backoff`]: `&T`, or `Arc<T>` for one that can be sent elsewhere.
 #[must_use = "dropping it gives it back at once"]
 pub struct Attempt<O: Deref<Target: Owner>> {
