@@ -300,33 +300,22 @@ impl<C: Clock, G: Grow> Owner for Backoff<C, G> {
     }
 
     fn failure_at(&self, pass: Pass, now: Instant) {
-        loop {
-            let (next, bits) = self.inner.with(|Inner { state, rng }| {
-                (state.escalation(&self.terms, pass, now), rng.next_u64())
-            });
-            // The growth may be code of somebody else's: no lock is held while it runs, and if it
-            // panics the attempt is given back.
-            let delay = next.map_or(Duration::ZERO, |next| {
-                let attempt = Attempt::new(self, pass);
-                // OK: a delay is drawn from one number.
-                let delay = next.delay(&self.terms.policy, &mut || bits);
-                mem::forget(attempt);
-                delay
-            });
-            let mut current = false;
-            self.change(|state| {
-                // RACE: another report may have come in between; then this one looks again.
-                // Model: `two_failures_at_once_escalate_once`.
-                current = state.escalation(&self.terms, pass, now) == next;
-                if !current {
-                    return Wake::Nobody;
-                }
-                state.failure_with(&self.terms, pass, now, delay)
-            });
-            if current {
-                return;
-            }
-        }
+        let (next, bits) = self.inner.with(|Inner { state, rng }| {
+            (state.escalation(&self.terms, pass, now), rng.next_u64())
+        });
+        // The growth may be code of somebody else's: no lock is held while it runs, and if it panics
+        // the attempt is given back.
+        let delay = next.map_or(Duration::ZERO, |next| {
+            let attempt = Attempt::new(self, pass);
+            // OK: a delay is drawn from one number.
+            let delay = next.delay(&self.terms.policy, &mut || bits);
+            mem::forget(attempt);
+            delay
+        });
+        // RACE: another report may have come in between. Then this one escalates to the same, or to
+        // nothing any more: what it depends on changes with the number or the life alone. Model:
+        // `two_failures_at_once_escalate_once`.
+        self.change(|state| state.failure_with(&self.terms, pass, now, delay));
     }
 
     fn give_back(&self, pass: Pass) {
