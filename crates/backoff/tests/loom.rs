@@ -99,10 +99,11 @@ where
     }
 }
 
-/// `report` on the one attempt against somebody who waits for the next, by task and by thread.
+/// `report` on the one attempt, unless it keeps it, against somebody who waits for the next, by task
+/// and by thread.
 fn against_an_acquire(
     config: Config,
-    report: fn(&Shared, Attempt<Shared>),
+    report: fn(&Shared, Attempt<Shared>) -> Option<Attempt<Shared>>,
     expected: Result<u32, AcquireError>,
 ) {
     let task = |backoff: &Shared| block_on(acquire(backoff)).map(|attempt| attempt.number());
@@ -113,64 +114,82 @@ fn against_an_acquire(
             model(move || {
                 let backoff = shared(config, 1);
                 let attempt = begun(&backoff);
-                if reporter_begins {
+                let kept = if reporter_begins {
                     let waiter = thread::spawn({
                         let backoff = Arc::clone(&backoff);
                         move || wait(&backoff)
                     });
-                    report(&backoff, attempt);
+                    let kept = report(&backoff, attempt);
                     assert_eq!(waiter.join().unwrap(), expected);
+                    kept
                 } else {
                     let reporter = thread::spawn({
                         let backoff = Arc::clone(&backoff);
                         move || report(&backoff, attempt)
                     });
                     assert_eq!(wait(&backoff), expected);
-                    reporter.join().unwrap();
-                }
+                    reporter.join().unwrap()
+                };
+                drop(kept);
                 assert_at_rest(&backoff);
             });
         }
     }
 }
 
+fn succeed(_: &Shared, attempt: Attempt<Shared>) -> Option<Attempt<Shared>> {
+    attempt.success();
+    None
+}
+
+fn fail(_: &Shared, attempt: Attempt<Shared>) -> Option<Attempt<Shared>> {
+    attempt.failure();
+    None
+}
+
+fn give_back(_: &Shared, attempt: Attempt<Shared>) -> Option<Attempt<Shared>> {
+    drop(attempt);
+    None
+}
+
+fn stop(backoff: &Shared, attempt: Attempt<Shared>) -> Option<Attempt<Shared>> {
+    backoff.stop();
+    Some(attempt)
+}
+
+fn reset(backoff: &Shared, attempt: Attempt<Shared>) -> Option<Attempt<Shared>> {
+    backoff.reset();
+    Some(attempt)
+}
+
 #[test]
 fn a_success_against_an_acquire_is_seen() {
-    against_an_acquire(at_once(), |_, attempt| attempt.success(), Ok(0));
+    against_an_acquire(at_once(), succeed, Ok(0));
 }
 
 #[test]
 fn a_failure_against_an_acquire_is_seen() {
-    against_an_acquire(at_once(), |_, attempt| attempt.failure(), Ok(1));
+    against_an_acquire(at_once(), fail, Ok(1));
 }
 
 #[test]
 fn a_drop_against_an_acquire_is_seen() {
-    against_an_acquire(at_once(), |_, attempt| drop(attempt), Ok(0));
+    against_an_acquire(at_once(), give_back, Ok(0));
 }
 
 #[test]
 fn a_last_failure_against_an_acquire_is_seen() {
     let exhausted = Err(AcquireError::Exhausted { failures: 1 });
-    against_an_acquire(at_once().max_retries(0), |_, attempt| attempt.failure(), exhausted);
+    against_an_acquire(at_once().max_retries(0), fail, exhausted);
 }
 
 #[test]
 fn a_stop_against_an_acquire_is_seen() {
-    let stop = |backoff: &Shared, attempt: Attempt<Shared>| {
-        backoff.stop();
-        // Too late to let anybody through.
-        drop(attempt);
-    };
     against_an_acquire(at_once(), stop, Err(AcquireError::Stopped));
 }
 
 #[test]
 fn a_reset_against_an_acquire_is_seen() {
-    let reset = |backoff: &Shared, attempt: Attempt<Shared>| {
-        backoff.reset();
-        attempt.failure();
-    };
     against_an_acquire(at_once(), reset, Ok(0));
 }
 
@@ -265,23 +284,31 @@ fn a_failure_against_a_success_of_the_same_life_is_healthy() {
 
 #[test]
 fn a_reset_against_a_failure_leaves_nothing_of_it() {
+    // The next attempt is not taken for the one from before the reset.
+    let begin_anew = |backoff: &Shared| {
+        backoff.reset();
+        begun(backoff)
+    };
     for reset_begins in [true, false] {
         model(move || {
             let backoff = shared(at_once(), 1);
             let bad = begun(&backoff);
-            if reset_begins {
+            let next = if reset_begins {
                 let other = thread::spawn(move || bad.failure());
-                backoff.reset();
+                let next = begin_anew(&backoff);
                 other.join().unwrap();
+                next
             } else {
                 let other = thread::spawn({
                     let backoff = Arc::clone(&backoff);
-                    move || backoff.reset()
+                    move || begin_anew(&backoff)
                 });
                 bad.failure();
-                other.join().unwrap();
-            }
+                other.join().unwrap()
+            };
             assert_eq!((backoff.number(), backoff.snapshot().phase()), (0, Phase::Unproven));
+            assert_eq!(backoff.snapshot().in_flight(), 1);
+            drop(next);
             assert_at_rest(&backoff);
         });
     }
@@ -351,21 +378,28 @@ fn a_stop_against_a_retry_that_falls_asleep_is_seen() {
 
 #[test]
 fn a_stop_publishes_what_was_done_before() {
-    model(|| {
-        let stop = Arc::new(Stop::with(Still));
-        let cell = loom::sync::Arc::new(UnsafeCell::new(0));
-        let stopper = thread::spawn({
-            let (stop, cell) = (Arc::clone(&stop), loom::sync::Arc::clone(&cell));
-            move || {
-                cell.with_mut(touch);
-                stop.stop();
-            }
-        });
-        if stop.is_stopped() {
-            cell.with_mut(touch);
+    type Told = (Stop<Still>, UnsafeCell<i32>);
+    let stop = |told: loom::sync::Arc<Told>| {
+        told.1.with_mut(touch);
+        told.0.stop();
+    };
+    let look = |told: loom::sync::Arc<Told>| {
+        if told.0.is_stopped() {
+            told.1.with_mut(touch);
         }
-        stopper.join().unwrap();
-    });
+    };
+    let orders: [[fn(loom::sync::Arc<Told>); 2]; 2] = [[stop, look], [look, stop]];
+    for [first, second] in orders {
+        model(move || {
+            let told = loom::sync::Arc::new((Stop::with(Still), UnsafeCell::new(0)));
+            let other = thread::spawn({
+                let told = loom::sync::Arc::clone(&told);
+                move || second(told)
+            });
+            first(told);
+            other.join().unwrap();
+        });
+    }
 }
 
 fn budget(ratio: f64, burst: u32, deposits: u32) -> Arc<Budget> {
