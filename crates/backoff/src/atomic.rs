@@ -3,9 +3,9 @@
 //! It is asked once for each connection and not for each request, so a lock held for some twenty
 //! instructions is enough, and all that must agree lies under it.
 
-use core::fmt;
 use core::ops::Deref;
 use core::time::Duration;
+use core::{fmt, mem};
 
 use steadfast_core::sync::Mutex;
 use steadfast_core::{Clock, Instant, Line, SystemClock};
@@ -14,7 +14,7 @@ use crate::config::ConfigError;
 use crate::error::TryAcquireError;
 use crate::growth::{Curve, Grow};
 use crate::policy::Policy;
-use crate::random::Random;
+use crate::random::{Random, Rng};
 use crate::state::{Decision, Pass, State, Terms, Wake};
 
 /// One backoff for many threads and tasks that use the same thing: a server that all connect to.
@@ -29,6 +29,13 @@ use crate::state::{Decision, Pass, State, Terms, Wake};
 ///
 /// A report that comes late, from before the last success, reset, or failure of something healthy,
 /// changes nothing; and failures of attempts that were in flight together count once.
+///
+/// # Clocks
+///
+/// A clock that stands still keeps the delay from ending, and one that jumps ahead ends it. On one
+/// that has stepped back to before the last failure the delay begins again, once somebody looks; a
+/// single failure may then count as one that came too soon after the success before it (see
+/// [`reset_after`](BackoffConfig::reset_after)), and `max_elapsed` begins again.
 ///
 /// # Memory ordering
 ///
@@ -178,12 +185,12 @@ impl<C, G: Grow> Backoff<C, G> {
 
     /// Begins anew, as if nothing had been attempted: everybody who waits may go on, P at a time.
     pub fn reset(&self) {
-        self.change(|inner| inner.state.reset());
+        self.change(State::reset);
     }
 
     /// Refuses everybody from now on, and ends all waits. There is no way back.
     pub fn stop(&self) {
-        self.change(|inner| inner.state.stop());
+        self.change(State::stop);
     }
 
     /// The number that an attempt would have at `now`: how many failed in a row.
@@ -233,9 +240,9 @@ impl<C, G: Grow> Backoff<C, G> {
     }
 
     /// Makes a transition, and tells those whom it concerns.
-    fn change(&self, transition: impl FnOnce(&mut Inner) -> Wake) {
+    fn change(&self, transition: impl FnOnce(&mut State) -> Wake) {
         let (wake, occupied) =
-            self.inner.with(|inner| (transition(inner), inner.state.is_occupied()));
+            self.inner.with(|Inner { state, .. }| (transition(state), state.is_occupied()));
         let mark = |occupied| self.set_occupied(occupied);
         match wake {
             Wake::First if occupied => self.line.wake_first(mark),
@@ -289,19 +296,36 @@ impl<C: Clock, G: Grow> Owner for Backoff<C, G> {
     }
 
     fn success_at(&self, pass: Pass, now: Instant) {
-        self.change(|Inner { state, .. }| state.success(&self.terms, pass, now));
+        self.change(|state| state.success(&self.terms, pass, now));
     }
 
     fn failure_at(&self, pass: Pass, now: Instant) {
-        self.change(|Inner { state, rng }| state.failure(&self.terms, pass, now, rng));
+        let (next, bits) = self.inner.with(|Inner { state, rng }| {
+            (state.escalation(&self.terms, pass, now), rng.next_u64())
+        });
+        // The growth may be code of somebody else's: no lock is held while it runs, and if it panics
+        // the attempt is given back.
+        let delay = next.map_or(Duration::ZERO, |next| {
+            let attempt = Attempt::new(self, pass);
+            // OK: a delay is drawn from one number.
+            let delay = next.delay(&self.terms.policy, &mut || bits);
+            mem::forget(attempt);
+            delay
+        });
+        // RACE: another report may have come in between. Then this one escalates to the same, or to
+        // nothing any more: what it depends on changes with the number or the life alone. Model:
+        // `two_failures_at_once_escalate_once`.
+        self.change(|state| state.failure_with(&self.terms, pass, now, delay));
     }
 
     fn give_back(&self, pass: Pass) {
-        self.change(|Inner { state, .. }| state.give_back(pass));
+        self.change(|state| state.give_back(pass));
     }
 }
 
 /// Leave for one attempt. Report on it, once; dropped, it is given back, and nothing is known.
+///
+/// One that is leaked (`mem::forget`) keeps its place until the next success or reset.
 ///
 /// `O` is how it holds the [`Backoff`]: `&T`, or `Arc<T>` for one that can be sent elsewhere.
 #[must_use = "dropping it gives it back at once"]

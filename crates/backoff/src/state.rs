@@ -17,25 +17,28 @@
 //! | begin | stopped | `Stopped` | – |
 //! | begin | number above the retries, or no time left | `Exhausted` | – |
 //! | begin | healthy | granted | – |
-//! | begin | P in flight | `Busy` | – |
 //! | begin | now < next instant | `NotYet` | – |
+//! | begin | P in flight | `Busy` | – |
 //! | begin | otherwise | granted | one more in flight |
 //! | success | of this life, not healthy | | healthy, next life |
 //! | failure | of this life, healthy | | backing off, next life; the number is 1, or the one before plus 1 if it was healthy for less than `reset_after` |
 //! | failure | of this life and this number | | one less in flight, the next number, a delay from now |
 //! | failure | of this life, a lower number | | one less in flight |
 //! | give back | of this life, not healthy | | one less in flight |
-//! | any report | of an earlier life | | – |
+//! | any report | of an earlier life, or with none in flight and not healthy | | – |
 //! | reset | | | unproven, next life |
 //! | stop | | | stopped, for ever |
 //!
 //! # Invariants
 //!
 //! - **I1** At most P are in flight, of one life, unless it is healthy.
-//! - **I2** A report of an earlier life changes nothing, and every grant is reported once at most.
+//! - **I2** A report of an earlier life changes nothing, nor does one while nothing is in flight that
+//!   could be reported on. Whoever holds a grant reports it once at most.
 //! - **I3** Failures of attempts of one number escalate once, however many they are.
-//! - **I4** The next instant is never further away than the delay that led to it: a clock that steps
-//!   back makes nobody wait longer than one delay more.
+//! - **I4** Nobody is ever told to wait longer than the delay. On a clock that has stepped back to
+//!   before the failure, the delay begins again when somebody looks first: all in all nobody waits
+//!   longer than three delays. Somebody who is merely late with the time that he saw shortens nothing
+//!   for others: the next who is not tells.
 
 use core::time::Duration;
 
@@ -70,7 +73,7 @@ pub enum Phase {
     BackingOff,
 }
 
-/// A grant, to be reported on.
+/// A grant, to be reported on once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pass {
     pub(crate) number: u32,
@@ -117,6 +120,22 @@ pub enum Wake {
     All,
 }
 
+/// What the delay depends on that a failure leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Escalation {
+    /// The number of the attempt that failed.
+    number: u32,
+    /// The delay before it.
+    previous: Option<Duration>,
+}
+
+impl Escalation {
+    /// Draws the delay.
+    pub fn delay<G: Grow>(self, policy: &Policy<G>, rng: &mut impl Rng) -> Duration {
+        policy.delay_after(self.number, self.previous, rng)
+    }
+}
+
 /// A shared backoff as a value.
 ///
 /// It reads no clock and touches no atomic; complete by itself for a single owner.
@@ -145,9 +164,12 @@ pub struct State {
     phase: Phase,
     /// Failures in a row: the number of the next attempt.
     number: u32,
-    next_at: Instant,
-    /// What led to `next_at`.
+    /// When the last failure that escalated was reported, and the delay since then.
+    failed_at: Instant,
     delay: Duration,
+    /// The earliest time seen since then, if it is earlier: the clock has stepped back, or somebody
+    /// was held up between looking at it and asking. The first time that is not earlier clears it.
+    behind: Option<Instant>,
     /// The delay that the policy drew last.
     previous: Option<Duration>,
     /// When the first failure in a row was reported.
@@ -171,8 +193,9 @@ impl State {
         Self {
             phase: Phase::Unproven,
             number: 0,
-            next_at: Instant::ZERO,
+            failed_at: Instant::ZERO,
             delay: Duration::ZERO,
+            behind: None,
             previous: None,
             failing_since: Instant::ZERO,
             out_of_time: false,
@@ -198,7 +221,7 @@ impl State {
 
     /// What [`begin`](State::begin) would say to one behind `ahead` others that are to begin.
     ///
-    /// The state changes only if the clock has stepped back (I4).
+    /// The state changes only if the clock seems to have stepped back (I4).
     pub fn look<G>(&mut self, terms: &Terms<G>, ahead: u64, now: Instant) -> Decision {
         if self.stopped {
             return Decision::Stopped;
@@ -211,12 +234,13 @@ impl State {
         if self.is_exhausted(terms) {
             return Decision::Exhausted { failures: self.number };
         }
-        if u64::from(terms.max_in_flight - self.in_flight) <= ahead {
-            return Decision::Busy;
+        let at = self.over_at(now);
+        if now < at {
+            // However many are ahead.
+            return Decision::NotYet { at };
         }
-        self.next_at = self.next_at.min(now.saturating_add(self.delay));
-        if now < self.next_at {
-            return Decision::NotYet { at: self.next_at };
+        if u64::from(terms.max_in_flight.saturating_sub(self.in_flight)) <= ahead {
+            return Decision::Busy;
         }
         granted
     }
@@ -231,7 +255,7 @@ impl State {
 
     /// It worked: no delay any more, for anybody.
     pub fn success<G>(&mut self, terms: &Terms<G>, pass: Pass, now: Instant) -> Wake {
-        if pass.life != self.life || self.is_healthy() {
+        if pass.life != self.life || self.in_flight == 0 {
             return Wake::Nobody;
         }
         let number = if terms.reset_after.is_zero() { 0 } else { self.number };
@@ -256,32 +280,52 @@ impl State {
         now: Instant,
         rng: &mut impl Rng,
     ) -> Wake {
+        let delay = self.escalation(terms, pass, now).map(|next| next.delay(&terms.policy, rng));
+        self.failure_with(terms, pass, now, delay.unwrap_or_default())
+    }
+
+    /// What a [`failure`](State::failure) would escalate to, if it would.
+    ///
+    /// With [`failure_with`](State::failure_with) it makes a failure in two steps, so that the
+    /// policy, which may run code of somebody else's, is asked in between with no lock held.
+    pub fn escalation<G>(&self, terms: &Terms<G>, pass: Pass, now: Instant) -> Option<Escalation> {
         if pass.life != self.life {
-            return Wake::Nobody;
+            return None;
         }
+        if !self.is_healthy() && (self.in_flight == 0 || pass.number != self.number) {
+            return None;
+        }
+        let number = self.number_at(terms, now);
+        Some(Escalation { number, previous: self.previous.filter(|_| number > 0) })
+    }
+
+    /// [`failure`](State::failure) with a delay that was drawn before, in case it escalates.
+    pub fn failure_with<G>(
+        &mut self,
+        terms: &Terms<G>,
+        pass: Pass,
+        now: Instant,
+        delay: Duration,
+    ) -> Wake {
+        let Some(Escalation { number, .. }) = self.escalation(terms, pass, now) else {
+            return self.give_back(pass);
+        };
         if self.is_healthy() {
-            self.number = self.number_at(terms, now);
             self.life = self.next_life();
         } else {
-            // OK: this one is.
+            // OK: this one is in flight, or it would not escalate.
             self.in_flight -= 1;
-            if pass.number != self.number {
-                return Wake::First;
-            }
         }
-        if self.number == 0 {
-            self.failing_since = now;
-            self.previous = None;
-        }
+        // After a step back what had passed is forgotten.
+        self.failing_since = if number == 0 { now } else { self.failing_since.min(now) };
         self.phase = Phase::BackingOff;
-        self.delay = terms.policy.delay_after(self.number, self.previous, rng);
-        self.previous = Some(self.delay);
-        self.number = self.number.saturating_add(1);
-        self.next_at = now.saturating_add(self.delay);
+        self.number = number.saturating_add(1);
+        (self.failed_at, self.delay, self.behind) = (now, delay, None);
+        self.previous = Some(delay);
         self.out_of_time = terms
             .policy
             .max_elapsed
-            .is_some_and(|most| self.next_at >= self.failing_since.saturating_add(most));
+            .is_some_and(|most| self.next_at() >= self.failing_since.saturating_add(most));
         self.invariants(terms);
         if self.is_exhausted(terms) { Wake::All } else { Wake::First }
     }
@@ -291,20 +335,21 @@ impl State {
         if pass.life != self.life || self.is_healthy() {
             return Wake::Nobody;
         }
-        // OK: this one is.
-        self.in_flight -= 1;
+        let Some(others) = self.in_flight.checked_sub(1) else { return Wake::Nobody };
+        self.in_flight = others;
         Wake::First
     }
 
     /// Begins anew, as if nothing had been attempted. What is in flight is forgotten.
-    pub fn reset(&mut self) -> Wake {
+    pub const fn reset(&mut self) -> Wake {
         *self = Self {
             life: self.next_life(),
             stopped: self.stopped,
             occupied: self.occupied,
             ..Self::new()
         };
-        Wake::All
+        // There is room for P; whoever goes calls the next.
+        Wake::First
     }
 
     /// Refuses everybody from now on.
@@ -337,7 +382,18 @@ impl State {
 
     /// The instant at which the delay is over; that of the last delay, if it is over.
     pub const fn next_at(&self) -> Instant {
-        self.next_at
+        self.failed_at.saturating_add(self.delay)
+    }
+
+    /// I4: the instant at which the delay is over for somebody who sees this time.
+    fn over_at(&mut self, now: Instant) -> Instant {
+        let begun = if now < self.failed_at {
+            *self.behind.insert(self.behind.map_or(now, |behind| behind.min(now)))
+        } else {
+            self.behind = None;
+            self.failed_at
+        };
+        begun.saturating_add(self.delay)
     }
 
     /// How many attempts are in flight; 0 while it is healthy, when they are not counted.
