@@ -210,11 +210,10 @@ where
                 StateProjection::Begin => this.engine.begin(),
                 StateProjection::Attempt { attempt } => {
                     let outcome = ready!(attempt.poll(cx));
+                    // Before anybody hears of it: one that was cut off holds on to what it has.
+                    this.state.set(State::Over);
                     match this.engine.judge(outcome, this.last) {
-                        Verdict::Over(value) => {
-                            this.state.set(State::Over);
-                            return Poll::Ready(Ok(value));
-                        }
+                        Verdict::Over(value) => return Poll::Ready(Ok(value)),
                         Verdict::Failed(notice, then) => {
                             this.state.set(State::Notice { notice, then });
                             continue;
