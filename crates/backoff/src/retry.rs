@@ -21,7 +21,7 @@ use crate::error::{GaveUp, RetryError};
 use crate::growth::{Curve, Grow};
 use crate::policy::Policy;
 use crate::random::Rng;
-use crate::stop::{Sleep, Source, Stop};
+use crate::stop::{Source, Stop, TimeLimit};
 
 mod drivers;
 mod parts;
@@ -305,7 +305,7 @@ enum Verdict<T, X> {
     Failed(X, Result<Instant, GaveUp>),
 }
 
-impl<'a, G, W, H, N, R, C> Engine<'a, G, W, H, N, R, C>
+impl<G, W, H, N, R, C> Engine<'_, G, W, H, N, R, C>
 where
     G: Grow,
     R: Rng,
@@ -341,7 +341,7 @@ where
     }
 
     /// Until when the attempt that begins now may take.
-    fn limit(&self) -> Option<Sleep<'a, C>> {
+    fn limit(&self) -> Option<TimeLimit<C>> {
         let Plan { attempt_timeout, end, .. } = self.plan;
         if attempt_timeout.is_none() && end == Instant::MAX {
             return None;
@@ -437,6 +437,19 @@ where
         }
         plan.attempt = plan.attempt.saturating_add(1);
         Ok((next, until))
+    }
+
+    /// Whether the attempt that was decided on is to begin, now that notice was given and the sleep is
+    /// over: either may have taken longer than was thought.
+    #[inline]
+    fn resume(&self) -> Result<(), GaveUp> {
+        if self.source.is_stopped() {
+            return Err(GaveUp::Stopped);
+        }
+        if self.source.now() >= self.plan.end {
+            return Err(GaveUp::Deadline);
+        }
+        Ok(())
     }
 
     #[cold]

@@ -17,7 +17,7 @@ use super::{Engine, Hint, Later, Notify, Retry, Verdict, When};
 use crate::error::{GaveUp, RetryError};
 use crate::growth::Grow;
 use crate::random::Rng;
-use crate::stop::Sleep;
+use crate::stop::{Sleep, TimeLimit};
 
 #[cfg(feature = "std")]
 impl<F, T, E, G, W, H, N, R, C> Retry<'_, F, Now, G, W, H, N, R, C>
@@ -47,11 +47,11 @@ where
                 Verdict::Over(value) => return Ok(value),
                 Verdict::Failed(_, then) => then,
             };
-            let slept = then.and_then(|until| match self.engine.source.sleep(until).wait() {
-                Ok(()) => Err(GaveUp::Stopped),
-                Err(_slept) => Ok(()),
+            let resumed = then.and_then(|until| {
+                self.engine.source.sleep_on_thread(until);
+                self.engine.resume()
             });
-            if let Err(reason) = slept {
+            if let Err(reason) = resumed {
                 return Err(self.engine.gave_up(reason, last));
             }
         }
@@ -110,14 +110,14 @@ where
                     then
                 }
             };
-            let slept = match then {
+            let resumed = match then {
                 Err(reason) => Err(reason),
-                Ok(until) => match self.engine.source.sleep(until).await {
-                    Ok(()) => Err(GaveUp::Stopped),
-                    Err(_slept) => Ok(()),
-                },
+                Ok(until) => {
+                    self.engine.source.sleep(until).await;
+                    self.engine.resume()
+                }
             };
-            if let Err(reason) = slept {
+            if let Err(reason) = resumed {
                 return Err(self.engine.gave_up(reason, last));
             }
         }
@@ -159,7 +159,7 @@ pin_project! {
     #[project = StateProjection]
     enum State<'a, A, X, C: Timer> {
         Begin,
-        Attempt { #[pin] attempt: Limited<'a, A, C> },
+        Attempt { #[pin] attempt: Limited<A, C> },
         Notice { #[pin] notice: X, then: Result<Instant, GaveUp> },
         Asleep { sleep: Sleep<'a, C> },
         Over,
@@ -168,14 +168,14 @@ pin_project! {
 
 pin_project! {
     /// An attempt that is cut off when its limit comes: then its output is `None`.
-    struct Limited<'a, A, C: Timer> {
+    struct Limited<A, C: Timer> {
         #[pin]
         attempt: A,
-        limit: Option<Sleep<'a, C>>,
+        limit: Option<TimeLimit<C>>,
     }
 }
 
-impl<A: Future, C: Timer + Clone> Future for Limited<'_, A, C> {
+impl<A: Future, C: Timer + Clone> Future for Limited<A, C> {
     type Output = Option<A::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -231,10 +231,10 @@ where
                         Err(reason) => Err(reason),
                     }
                 }
-                StateProjection::Asleep { sleep } => match ready!(Pin::new(sleep).poll(cx)) {
-                    Ok(()) => Err(GaveUp::Stopped),
-                    Err(_slept) => Ok(()),
-                },
+                StateProjection::Asleep { sleep } => {
+                    ready!(Pin::new(sleep).poll(cx));
+                    this.engine.resume()
+                }
                 StateProjection::Over => panic!("a retry was polled after it was over"),
             };
             match next {
