@@ -96,7 +96,7 @@ impl<C> fmt::Debug for Stop<C> {
     }
 }
 
-/// It came to be too late to be stopped: the sleep is over.
+/// The sleep is over: by its time, or by a stop.
 #[derive(Debug)]
 pub struct Slept;
 
@@ -106,6 +106,7 @@ impl From<Missed> for Slept {
     }
 }
 
+/// A gate that lets nobody through, and closes for all at once.
 impl<C: Timer> Gate for Stop<C> {
     type Timer = C;
     type Request = ();
@@ -130,19 +131,19 @@ impl<C: Timer> Gate for Stop<C> {
     }
 
     fn attempt(&self, (): (), _turn: Turn, _now: Instant) -> Attempt<(), Slept> {
-        if self.is_stopped() { Attempt::Granted(()) } else { Attempt::NotNow }
+        self.never(()).map_or(Attempt::NotNow, Attempt::Refused)
     }
 
     fn outlook(&self, _ahead: u128, _weight: u64, _now: Instant) -> Outlook {
         if self.is_stopped() {
-            Outlook::Ready
+            Outlook::Never
         } else {
             Outlook::At { at: Instant::MAX, spare: core::time::Duration::ZERO }
         }
     }
 
     fn never(&self, (): ()) -> Option<Slept> {
-        None
+        self.is_stopped().then_some(Slept)
     }
 
     fn mark(&self, occupied: bool) {
