@@ -458,3 +458,48 @@ where
         RetryError { outcome, attempts: self.plan.attempts, elapsed, reason }
     }
 }
+
+#[cfg(all(test, feature = "std", not(loom)))]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// The numbers of the attempts from `first` on, and the error.
+    fn from(first: u32, policy: Policy, calls: usize) -> (Vec<u32>, RetryError<(), ()>) {
+        let mut numbers = Vec::new();
+        let mut retry = policy.retry(|attempt| {
+            numbers.push(attempt);
+            Err(())
+        });
+        retry.engine.plan.attempt = first;
+        retry.engine.plan.attempts = first;
+        let mut left = calls;
+        let error = retry
+            .when(|_| {
+                left -= 1;
+                left > 0
+            })
+            .wait()
+            .unwrap_err();
+        (numbers, error)
+    }
+
+    #[test]
+    fn the_last_of_all_numbers_is_the_last_attempt_that_a_limit_allows() {
+        let config = Config::constant(Duration::ZERO);
+        let first = u32::MAX - 2;
+        let (numbers, error) = from(first, config.max_retries(u32::MAX).build().unwrap(), 9);
+        assert_eq!(numbers, [u32::MAX - 2, u32::MAX - 1, u32::MAX]);
+        assert_eq!((error.attempts, error.reason), (u32::MAX, GaveUp::RetriesExhausted));
+    }
+
+    #[test]
+    fn without_a_limit_the_last_of_all_numbers_is_repeated() {
+        let config = Config::exponential(Duration::from_nanos(1)).cap(Duration::from_nanos(1));
+        let (numbers, error) = from(u32::MAX - 1, config.unlimited().build().unwrap(), 4);
+        assert_eq!(numbers, [u32::MAX - 1, u32::MAX, u32::MAX, u32::MAX]);
+        assert_eq!((error.attempts, error.reason), (u32::MAX, GaveUp::NotRetryable));
+    }
+}

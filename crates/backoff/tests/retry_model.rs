@@ -302,6 +302,7 @@ fn period(rate: Rate) -> u64 {
 }
 
 /// The oracle.
+#[expect(clippy::too_many_lines, reason = "one thing after the other, as it happens")]
 fn predict(script: &Script) -> Trace {
     let policy = script.policy();
     let mut rng = Random::from_seed(script.seed);
@@ -637,7 +638,6 @@ macro_rules! awaited {
     ($script:ident, $op:expr, $end:ident) => {{
         let (world, stop) = World::new($script, false);
         let budget = $script.build_budget();
-        #[expect(clippy::redundant_closure_call, reason = "a closure of this world")]
         let retry = $script.policy().retry::<_, Later>($op(&world));
         let mut retry = prepare(retry, $script, &world, &stop, &budget);
         if let Some(timeout) = $script.attempt_timeout {
@@ -734,8 +734,14 @@ mod properties {
         }
     }
 
+    /// So many times as many cases as usual; `PROPTEST_CASES` scales them.
+    fn effort(times: u32) -> ProptestConfig {
+        let config = ProptestConfig::default();
+        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+        #![proptest_config(effort(16))]
 
         #[test]
         fn every_driver_does_what_the_oracle_says(script in scripts()) {
