@@ -33,7 +33,8 @@ pub use self::parts::{
 
 /// A retry, to be configured and then `.await`ed or [`wait`](Retry::wait)ed for.
 ///
-/// It is lazy. Its operation is called with the attempt number, which counts from 0, and is
+/// It is lazy. Its operation is called with the attempt number, which counts from 0 (write `|n: u32|`
+/// to call a method of it), and is
 ///
 /// | operation | ends in |
 /// |---|---|
@@ -186,8 +187,27 @@ where
     }
 
     /// Is told of every attempt that did not end the retry with a value, before the sleep that
-    /// follows. It may return a future, which is awaited (it then must not borrow the event); with
-    /// `.wait()` it must not.
+    /// follows. The time that this takes is part of the sleep, and neither the deadline nor a stop cuts
+    /// it off.
+    ///
+    /// It may return a future, which is awaited; with `.wait()` it must not. The future must not borrow
+    /// the event, as that of an `async` closure does: take what it needs first.
+    ///
+    /// ```
+    /// # use core::time::Duration;
+    /// # use steadfast_backoff::{Config, Event, Next};
+    /// # async fn report(attempt: u32, next: Next) { assert!(attempt == 0 && next == Next::Backoff(Duration::ZERO)) }
+    /// # #[cfg(feature = "std")]
+    /// # futures::executor::block_on(async {
+    /// # let policy = Config::constant(Duration::ZERO).build().unwrap();
+    /// # let fetch = async |n| if n == 0 { Err("gone") } else { Ok(n) };
+    /// let tell = |event: &Event<'_, _, _>| {
+    ///     let (attempt, next) = (event.attempt, event.next);
+    ///     async move { report(attempt, next).await }
+    /// };
+    /// assert_eq!(policy.retry(fetch).notify(tell).await, Ok(1));
+    /// # });
+    /// ```
     #[inline]
     pub fn notify<P, X, M>(self, notify: P) -> Retry<'a, F, K, G, W, H, Told<P, M>, R, C>
     where
@@ -207,13 +227,14 @@ where
         Retry { op: self.op, engine, kind: PhantomData }
     }
 
-    /// The clock and timer. Default: the system's.
+    /// The clock and timer. Default: the system's. It takes the place of a [`stop`](Retry::stop) handle
+    /// given before, which has a clock of its own: give one of the two.
     #[inline]
     pub fn clock<P: Timer + Clone>(self, clock: P) -> Retry<'a, F, K, G, W, H, N, R, P> {
         self.source(Source::Clock(clock))
     }
 
-    /// The handle that ends it, and the handle's clock.
+    /// The handle that ends it, and the handle's clock in place of any other.
     #[inline]
     pub fn stop<P: Timer + Clone>(self, stop: &'a Stop<P>) -> Retry<'a, F, K, G, W, H, N, R, P> {
         self.source(Source::Stop(stop))
@@ -235,6 +256,8 @@ where
     /// When to be done, an instant of the retry's clock; attempts and sleeps together. No attempt
     /// begins at the deadline or later, and no sleep until then: it gives up at once. With `.await`
     /// it also cuts off an attempt that is under way; a blocking attempt comes to its end.
+    ///
+    /// Without one, the end of time ([`Instant::MAX`]) is the deadline.
     #[inline]
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.engine.plan.deadline = Some(deadline);
@@ -252,6 +275,15 @@ where
 impl<F, G, W, H, N, R, C> Retry<'_, F, Later, G, W, H, N, R, C> {
     /// How long one attempt may take; then it is dropped, and retried like an error. Only for
     /// operations that are awaited: a blocking call cannot be cut off.
+    ///
+    /// ```compile_fail,E0599
+    /// use core::time::Duration;
+    /// use steadfast_backoff::Config;
+    ///
+    /// let policy = Config::constant(Duration::from_secs(1)).build().unwrap();
+    /// let blocking = |_| Err::<(), _>("no");
+    /// policy.retry(blocking).attempt_timeout(Duration::from_secs(1));
+    /// ```
     #[inline]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.engine.plan.attempt_timeout = Some(timeout);

@@ -15,8 +15,8 @@ const OCCUPIED: u64 = 2;
 
 /// Ends any number of [retries](crate::Retry) at once, threads and tasks alike.
 ///
-/// Those that sleep wake up and give up; those whose attempt is under way finish it, and do not
-/// retry. There is no way back.
+/// Those that sleep wake up and give up; those whose attempt (or [notice](crate::Retry::notify)) is
+/// under way finish it, and do not retry. There is no way back.
 ///
 /// Retries with this handle use its clock.
 ///

@@ -66,14 +66,14 @@ fn a_first_attempt_that_succeeds_allocates_nothing() {
     let now = allocations(|| {
         assert_eq!(POLICY.retry(Ok::<_, ()>).wait(), Ok(0));
         let retry = POLICY.retry(Ok::<_, ()>).stop(&stop).budget(&BUDGET).timeout(HOUR);
-        let retry = retry.when(|outcome| outcome.is_err()).hint(|_| None).notify(|_| ());
+        let retry = retry.when(Result::is_err).hint(|_| None).notify(|_| ());
         assert_eq!(retry.wait(), Ok(0));
     });
     let named = allocations(|| {
         let op = |n| ready(Ok::<_, ()>(n));
         assert_eq!(at_once(POLICY.retry(op).into_future()), Ok(0));
         let retry = POLICY.retry(op).stop(&stop).budget(&BUDGET).attempt_timeout(HOUR);
-        let retry = retry.when(|outcome| outcome.is_err()).hint(|_| None).notify(|_| ready(()));
+        let retry = retry.when(Result::is_err).hint(|_| None).notify(|_| ready(()));
         assert_eq!(at_once(retry.into_future()), Ok(0));
     });
     let unnamed = allocations(|| {
@@ -83,7 +83,7 @@ fn a_first_attempt_that_succeeds_allocates_nothing() {
             Ok::<_, ()>(calls)
         };
         let retry = POLICY.retry(op).stop(&stop).budget(&BUDGET).attempt_timeout(HOUR);
-        let retry = retry.when(|outcome| outcome.is_err()).hint(|_| None).notify(|_| async {});
+        let retry = retry.when(Result::is_err).hint(|_| None).notify(|_| async {});
         assert_eq!(at_once(retry.run()), Ok(1));
     });
     assert_eq!((now, named, unnamed), (0, 0, 0));

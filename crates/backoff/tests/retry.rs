@@ -242,14 +242,18 @@ mod outcomes {
     #[test]
     fn an_attempt_that_was_cut_off_is_gone_before_anybody_is_told() {
         let policy = Config::constant(ms(10)).max_retries(0).build().unwrap();
-        let lock = RefCell::new(());
-        let op = |_| async {
-            let _held = lock.borrow_mut();
-            pending::<Result<(), ()>>().await
+        let token = Rc::new(());
+        let op = |_| {
+            let held = Rc::clone(&token);
+            async move {
+                let _held = held;
+                pending::<Result<(), ()>>().await
+            }
         };
         let free = Cell::new(0);
-        let notify =
-            |_: &Event<'_, (), ()>| free.set(free.get() + u8::from(lock.try_borrow_mut().is_ok()));
+        let notify = |_: &Event<'_, (), ()>| {
+            free.set(free.get() + u8::from(Rc::strong_count(&token) == 1));
+        };
         let retry = || {
             let (_, hurry) = hurried();
             policy.retry(op).attempt_timeout(ms(5)).clock(hurry).notify(notify)
@@ -1032,6 +1036,16 @@ mod executors {
             .collect();
         let retry = every(ms(1)).retry(async |n| third_time(n));
         assert_eq!(tokio::spawn(retry.into_future()).await.unwrap(), Ok(2));
+        let lending = async {
+            let mut calls = Vec::new();
+            let op = async move |n| {
+                calls.push(n);
+                tokio::task::yield_now().await;
+                if calls.len() < 3 { Err(()) } else { Ok(calls.len()) }
+            };
+            every(ms(1)).retry(op).run().await
+        };
+        assert_eq!(tokio::spawn(lending).await.unwrap(), Ok(3));
         stop.stop();
         for sleeper in sleepers {
             assert_eq!(sleeper.await.unwrap().unwrap_err().reason, GaveUp::Stopped);

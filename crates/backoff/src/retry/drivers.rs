@@ -71,6 +71,10 @@ where
     /// Runs it, also for an `async` closure that holds on to what it borrows, whose future has no
     /// name. Otherwise `.await` does the same.
     ///
+    /// Today's compilers see that its future is `Send` only if what the operation borrows from outside
+    /// is `'static`. In a task that is to be sent elsewhere (`tokio::spawn`), let an `async move` closure
+    /// own what it mutates, or `.await` an operation that only reads.
+    ///
     /// # Errors
     ///
     /// [`RetryError`] says why it gave up, and has the last outcome.
