@@ -18,7 +18,8 @@ const MAX_BURST: u32 = 1 << 20;
 ///
 /// Every call deposits a fraction of a retry, every retry withdraws one. So `c` calls lead to at
 /// most `ratio × c` retries, however many clients there are and however dead the server is, plus
-/// those of the [minimum](BudgetConfig::minimum) rate if there is one. It begins empty.
+/// those of the [minimum](BudgetConfig::minimum) rate if there is one. It begins empty, but for the
+/// minimum.
 ///
 /// It is lock-free and needs no allocation.
 ///
@@ -72,8 +73,11 @@ impl BudgetConfig {
         self
     }
 
-    /// Retries that are allowed in any case, so that a client with few calls can retry at all.
-    /// They are taken first. Default: none.
+    /// Retries that are allowed in any case, so that a client with few calls can retry at all: at this
+    /// rate, and as many at once, from the beginning on, as the rate has tokens. They are taken first.
+    /// Default: none.
+    ///
+    /// With a minimum, all who share the budget have to share a clock.
     pub const fn minimum(mut self, rate: Rate) -> Self {
         self.minimum = Some(rate);
         self

@@ -21,7 +21,7 @@ use crate::error::{GaveUp, RetryError};
 use crate::growth::{Curve, Grow};
 use crate::policy::Policy;
 use crate::random::Rng;
-use crate::stop::{Sleep, Source, Stop};
+use crate::stop::{Source, Stop};
 
 mod drivers;
 mod parts;
@@ -33,7 +33,8 @@ pub use self::parts::{
 
 /// A retry, to be configured and then `.await`ed or [`wait`](Retry::wait)ed for.
 ///
-/// It is lazy. Its operation is called with the attempt number, which counts from 0, and is
+/// It is lazy. Its operation is called with the attempt number, which counts from 0 (write `|n: u32|`
+/// to call a method of it), and is
 ///
 /// | operation | ends in |
 /// |---|---|
@@ -116,15 +117,15 @@ pub enum Next {
     GiveUp(GaveUp),
 }
 
-impl<G: Grow> Policy<G> {
+impl<G: Grow + Copy> Policy<G> {
     /// Calls `op` until its outcome is not to be retried, or until the policy gives up.
     #[inline]
-    pub fn retry<F, K>(&self, op: F) -> Retry<'_, F, K, G>
+    pub fn retry<F, K>(&self, op: F) -> Retry<'static, F, K, G>
     where
         F: Operation<K>,
     {
         let plan = Plan {
-            policy: self,
+            policy: *self,
             budget: None,
             deadline: None,
             timeout: None,
@@ -186,8 +187,27 @@ where
     }
 
     /// Is told of every attempt that did not end the retry with a value, before the sleep that
-    /// follows. It may return a future, which is awaited (it then must not borrow the event); with
-    /// `.wait()` it must not.
+    /// follows. The time that this takes is part of the sleep, and neither the deadline nor a stop cuts
+    /// it off.
+    ///
+    /// It may return a future, which is awaited; with `.wait()` it must not. The future must not borrow
+    /// the event, as that of an `async` closure does: take what it needs first.
+    ///
+    /// ```
+    /// # use core::time::Duration;
+    /// # use steadfast_backoff::{Config, Event, Next};
+    /// # async fn report(attempt: u32, next: Next) { assert!(attempt == 0 && next == Next::Backoff(Duration::ZERO)) }
+    /// # #[cfg(feature = "std")]
+    /// # futures::executor::block_on(async {
+    /// # let policy = Config::constant(Duration::ZERO).build().unwrap();
+    /// # let fetch = async |n| if n == 0 { Err("gone") } else { Ok(n) };
+    /// let tell = |event: &Event<'_, _, _>| {
+    ///     let (attempt, next) = (event.attempt, event.next);
+    ///     async move { report(attempt, next).await }
+    /// };
+    /// assert_eq!(policy.retry(fetch).notify(tell).await, Ok(1));
+    /// # });
+    /// ```
     #[inline]
     pub fn notify<P, X, M>(self, notify: P) -> Retry<'a, F, K, G, W, H, Told<P, M>, R, C>
     where
@@ -207,13 +227,14 @@ where
         Retry { op: self.op, engine, kind: PhantomData }
     }
 
-    /// The clock and timer. Default: the system's.
+    /// The clock and timer. Default: the system's. It takes the place of a [`stop`](Retry::stop) handle
+    /// given before, which has a clock of its own: give one of the two.
     #[inline]
     pub fn clock<P: Timer + Clone>(self, clock: P) -> Retry<'a, F, K, G, W, H, N, R, P> {
         self.source(Source::Clock(clock))
     }
 
-    /// The handle that ends it, and the handle's clock.
+    /// The handle that ends it, and the handle's clock in place of any other.
     #[inline]
     pub fn stop<P: Timer + Clone>(self, stop: &'a Stop<P>) -> Retry<'a, F, K, G, W, H, N, R, P> {
         self.source(Source::Stop(stop))
@@ -235,6 +256,8 @@ where
     /// When to be done, an instant of the retry's clock; attempts and sleeps together. No attempt
     /// begins at the deadline or later, and no sleep until then: it gives up at once. With `.await`
     /// it also cuts off an attempt that is under way; a blocking attempt comes to its end.
+    ///
+    /// Without one, the end of time ([`Instant::MAX`]) is the deadline.
     #[inline]
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.engine.plan.deadline = Some(deadline);
@@ -252,6 +275,15 @@ where
 impl<F, G, W, H, N, R, C> Retry<'_, F, Later, G, W, H, N, R, C> {
     /// How long one attempt may take; then it is dropped, and retried like an error. Only for
     /// operations that are awaited: a blocking call cannot be cut off.
+    ///
+    /// ```compile_fail,E0599
+    /// use core::time::Duration;
+    /// use steadfast_backoff::Config;
+    ///
+    /// let policy = Config::constant(Duration::from_secs(1)).build().unwrap();
+    /// let blocking = |_| Err::<(), _>("no");
+    /// policy.retry(blocking).attempt_timeout(Duration::from_secs(1));
+    /// ```
     #[inline]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.engine.plan.attempt_timeout = Some(timeout);
@@ -271,7 +303,7 @@ where
 /// What has been asked for, and how far it has come.
 #[derive(Debug)]
 struct Plan<'a, G> {
-    policy: &'a Policy<G>,
+    policy: Policy<G>,
     budget: Option<&'a Budget>,
     deadline: Option<Instant>,
     timeout: Option<Duration>,
@@ -305,7 +337,7 @@ enum Verdict<T, X> {
     Failed(X, Result<Instant, GaveUp>),
 }
 
-impl<'a, G, W, H, N, R, C> Engine<'a, G, W, H, N, R, C>
+impl<G, W, H, N, R, C> Engine<'_, G, W, H, N, R, C>
 where
     G: Grow,
     R: Rng,
@@ -340,22 +372,14 @@ where
         self.plan.attempt
     }
 
-    /// Ends when the attempt that begins now has taken too long.
+    /// When the attempt that begins now will have taken too long; [`Instant::MAX`] is never.
     #[inline]
-    fn limit(&self) -> Option<Sleep<'a, C>> {
+    fn limit(&self) -> Instant {
         let Plan { attempt_timeout, end, .. } = self.plan;
-        if attempt_timeout.is_none() && end == Instant::MAX {
-            return None;
+        match attempt_timeout {
+            Some(timeout) => self.source.now().saturating_add(timeout).min(end),
+            None => end,
         }
-        Some(self.time_limit())
-    }
-
-    #[cold]
-    fn time_limit(&self) -> Sleep<'a, C> {
-        let Plan { attempt_timeout, end, .. } = self.plan;
-        let limit = attempt_timeout
-            .map_or(Instant::MAX, |timeout| self.source.now().saturating_add(timeout));
-        self.source.time_limit(limit.min(end))
     }
 
     /// Decides what follows an outcome, or (`None`) an attempt that was cut off. An outcome that is
@@ -446,9 +470,67 @@ where
         Ok((next, until))
     }
 
+    /// Whether the attempt that was decided on is to begin, now that notice was given and the sleep is
+    /// over: either may have taken longer than was thought.
+    #[inline]
+    fn resume(&self) -> Result<(), GaveUp> {
+        if self.source.is_stopped() {
+            return Err(GaveUp::Stopped);
+        }
+        if self.source.now() >= self.plan.end {
+            return Err(GaveUp::Deadline);
+        }
+        Ok(())
+    }
+
     #[cold]
     fn gave_up<T, E>(&self, reason: GaveUp, outcome: Option<Result<T, E>>) -> RetryError<T, E> {
         let elapsed = self.source.now().saturating_duration_since(self.plan.began);
         RetryError { outcome, attempts: self.plan.attempts, elapsed, reason }
+    }
+}
+
+#[cfg(all(test, feature = "std", not(loom)))]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// The numbers of the attempts from `first` on, and the error.
+    fn from(first: u32, policy: Policy, calls: usize) -> (Vec<u32>, RetryError<(), ()>) {
+        let mut numbers = Vec::new();
+        let mut retry = policy.retry(|attempt| {
+            numbers.push(attempt);
+            Err(())
+        });
+        retry.engine.plan.attempt = first;
+        retry.engine.plan.attempts = first;
+        let mut left = calls;
+        let error = retry
+            .when(|_| {
+                left -= 1;
+                left > 0
+            })
+            .wait()
+            .unwrap_err();
+        (numbers, error)
+    }
+
+    #[test]
+    fn the_last_of_all_numbers_is_the_last_attempt_that_a_limit_allows() {
+        let config = Config::constant(Duration::ZERO);
+        let first = u32::MAX - 2;
+        let (numbers, error) = from(first, config.max_retries(u32::MAX).build().unwrap(), 9);
+        assert_eq!(numbers, [u32::MAX - 2, u32::MAX - 1, u32::MAX]);
+        assert_eq!((error.attempts, error.reason), (u32::MAX, GaveUp::RetriesExhausted));
+    }
+
+    #[test]
+    fn without_a_limit_the_last_of_all_numbers_is_repeated() {
+        let config = Config::exponential(Duration::from_nanos(1)).cap(Duration::from_nanos(1));
+        let (numbers, error) = from(u32::MAX - 1, config.unlimited().build().unwrap(), 4);
+        assert_eq!(numbers, [u32::MAX - 1, u32::MAX, u32::MAX, u32::MAX]);
+        assert_eq!((error.attempts, error.reason), (u32::MAX, GaveUp::NotRetryable));
     }
 }

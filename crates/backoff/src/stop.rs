@@ -1,9 +1,11 @@
-//! A handle that ends sleeping retries, and the sleep itself: waiting for the stop until it is late
-//! enough.
+//! A handle that ends sleeping retries, and the sleep itself: waiting for the stop, or for an instant.
 
 use alloc::boxed::Box;
 use core::fmt;
+use core::future::Future;
 use core::ops::Deref;
+use core::pin::Pin;
+use core::task::{Context, Poll};
 
 use steadfast_core::sync::atomic::{AtomicU64, Ordering};
 use steadfast_core::wait::{Attempt, Gate, Missed, Outlook, Turn, Wait};
@@ -14,8 +16,8 @@ const OCCUPIED: u64 = 2;
 
 /// Ends any number of [retries](crate::Retry) at once, threads and tasks alike.
 ///
-/// Those that sleep wake up and give up; those whose attempt is under way finish it, and do not
-/// retry. There is no way back.
+/// Those that sleep wake up and give up; those whose attempt (or [notice](crate::Retry::notify)) is
+/// under way finish it, and do not retry. There is no way back.
 ///
 /// Retries with this handle use its clock.
 ///
@@ -95,7 +97,7 @@ impl<C> fmt::Debug for Stop<C> {
     }
 }
 
-/// It came to be too late to be stopped: the sleep is over.
+/// The sleep is over: by its time, or by a stop.
 #[derive(Debug)]
 pub struct Slept;
 
@@ -105,6 +107,7 @@ impl From<Missed> for Slept {
     }
 }
 
+/// A gate that lets nobody through, and closes for all at once.
 impl<C: Timer> Gate for Stop<C> {
     type Timer = C;
     type Request = ();
@@ -129,19 +132,19 @@ impl<C: Timer> Gate for Stop<C> {
     }
 
     fn attempt(&self, (): (), _turn: Turn, _now: Instant) -> Attempt<(), Slept> {
-        if self.is_stopped() { Attempt::Granted(()) } else { Attempt::NotNow }
+        self.never(()).map_or(Attempt::NotNow, Attempt::Refused)
     }
 
     fn outlook(&self, _ahead: u128, _weight: u64, _now: Instant) -> Outlook {
         if self.is_stopped() {
-            Outlook::Ready
+            Outlook::Never
         } else {
             Outlook::At { at: Instant::MAX, spare: core::time::Duration::ZERO }
         }
     }
 
     fn never(&self, (): ()) -> Option<Slept> {
-        None
+        self.is_stopped().then_some(Slept)
     }
 
     fn mark(&self, occupied: bool) {
@@ -151,26 +154,42 @@ impl<C: Timer> Gate for Stop<C> {
     fn admit<O: Deref<Target = Self>>(_owner: O, (): ()) {}
 }
 
-/// The handle that a retry sleeps at: one of its own, or one that it was given.
-pub(crate) enum Handle<'a, C> {
-    /// Boxed, so that a retry that does not sleep is small enough to be moved quickly.
-    Own(Box<Stop<C>>),
-    Given(&'a Stop<C>),
-}
+/// A handle that nobody else has: waiting for it is only a matter of time. Boxed, so that a retry that
+/// does not sleep is small enough to be moved quickly.
+pub(crate) struct Own<C>(Box<Stop<C>>);
 
-impl<C> Deref for Handle<'_, C> {
+impl<C> Deref for Own<C> {
     type Target = Stop<C>;
 
     fn deref(&self) -> &Stop<C> {
-        match self {
-            Self::Own(stop) => stop,
-            Self::Given(stop) => stop,
-        }
+        &self.0
     }
 }
 
-/// Asleep until an instant, or until it is stopped: `Ok` means stopped.
-pub(crate) type Sleep<'a, C> = Wait<Handle<'a, C>>;
+/// Over at an instant.
+pub(crate) type TimeLimit<C> = Wait<Own<C>>;
+
+/// A task asleep until an instant, or until it is stopped.
+///
+/// It is two waits, so that its alarm is its own. One wait for the stop, with the instant as its
+/// deadline, would share the alarm of the handle's line: a task that is woken and not polled would
+/// keep all others asleep that have nothing to do with it but the handle.
+pub(crate) struct Sleep<'a, C: Timer> {
+    stop: Option<Wait<&'a Stop<C>>>,
+    time: TimeLimit<C>,
+}
+
+impl<C: Timer> Future for Sleep<'_, C> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let stopped = match &mut self.stop {
+            Some(stop) => Pin::new(stop).poll(cx).is_ready(),
+            None => false,
+        };
+        if stopped { Poll::Ready(()) } else { Pin::new(&mut self.time).poll(cx).map(|_| ()) }
+    }
+}
 
 /// Where a retry has its time from.
 pub(crate) enum Source<'a, C> {
@@ -180,30 +199,40 @@ pub(crate) enum Source<'a, C> {
 
 impl<'a, C: Timer + Clone> Source<'a, C> {
     pub(crate) fn now(&self) -> Instant {
-        match self {
-            Self::Clock(clock) => clock.now(),
-            Self::Stop(stop) => stop.clock.now(),
-        }
+        self.clock().now()
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
         matches!(self, Self::Stop(stop) if stop.is_stopped())
     }
 
-    /// A sleep that the handle ends.
+    /// For a task.
     pub(crate) fn sleep(&self, until: Instant) -> Sleep<'a, C> {
-        match self {
-            Self::Clock(_) => self.time_limit(until),
-            Self::Stop(stop) => Wait::new(Handle::Given(stop), ()).deadline(until),
-        }
+        let stop = match self {
+            Self::Clock(_) => None,
+            Self::Stop(stop) => Some(Wait::new(*stop, ())),
+        };
+        Sleep { stop, time: self.time_limit(until) }
+    }
+
+    /// The same on this thread, which is always there to take its turn.
+    #[cfg(feature = "std")]
+    pub(crate) fn sleep_on_thread(&self, until: Instant) {
+        let _why = match self {
+            Self::Clock(_) => self.time_limit(until).wait(),
+            Self::Stop(stop) => Wait::new(*stop, ()).deadline(until).wait(),
+        };
     }
 
     /// A sleep that nothing ends.
-    pub(crate) fn time_limit(&self, until: Instant) -> Sleep<'a, C> {
-        let clock = match self {
-            Self::Clock(clock) => clock.clone(),
-            Self::Stop(stop) => stop.clock.clone(),
-        };
-        Wait::new(Handle::Own(Box::new(Stop::with(clock))), ()).deadline(until)
+    pub(crate) fn time_limit(&self, until: Instant) -> TimeLimit<C> {
+        Wait::new(Own(Box::new(Stop::with(self.clock().clone()))), ()).deadline(until)
+    }
+
+    fn clock(&self) -> &C {
+        match self {
+            Self::Clock(clock) => clock,
+            Self::Stop(stop) => &stop.clock,
+        }
     }
 }

@@ -17,7 +17,7 @@ use super::{Engine, Hint, Later, Notify, Retry, Verdict, When};
 use crate::error::{GaveUp, RetryError};
 use crate::growth::Grow;
 use crate::random::Rng;
-use crate::stop::Sleep;
+use crate::stop::{Sleep, Source, TimeLimit};
 
 #[cfg(feature = "std")]
 impl<F, T, E, G, W, H, N, R, C> Retry<'_, F, Now, G, W, H, N, R, C>
@@ -47,11 +47,11 @@ where
                 Verdict::Over(value) => return Ok(value),
                 Verdict::Failed(_, then) => then,
             };
-            let slept = then.and_then(|until| match self.engine.source.sleep(until).wait() {
-                Ok(()) => Err(GaveUp::Stopped),
-                Err(_slept) => Ok(()),
+            let resumed = then.and_then(|until| {
+                self.engine.source.sleep_on_thread(until);
+                self.engine.resume()
             });
-            if let Err(reason) = slept {
+            if let Err(reason) = resumed {
                 return Err(self.engine.gave_up(reason, last));
             }
         }
@@ -70,6 +70,10 @@ where
 {
     /// Runs it, also for an `async` closure that holds on to what it borrows, whose future has no
     /// name. Otherwise `.await` does the same.
+    ///
+    /// Today's compilers see that its future is `Send` only if what the operation borrows from outside
+    /// is `'static`. In a task that is to be sent elsewhere (`tokio::spawn`), let an `async move` closure
+    /// own what it mutates, or `.await` an operation that only reads.
     ///
     /// # Errors
     ///
@@ -102,7 +106,8 @@ where
         loop {
             let limit = self.engine.limit();
             let attempt = (self.op)(self.engine.attempt());
-            let outcome = Limited { attempt, limit }.await;
+            let source = &self.engine.source;
+            let outcome = Limited { attempt, limit: Limit::until(limit), source }.await;
             let then = match self.engine.judge(outcome, &mut last) {
                 Verdict::Over(value) => return Ok(value),
                 Verdict::Failed(notice, then) => {
@@ -110,14 +115,14 @@ where
                     then
                 }
             };
-            let slept = match then {
+            let resumed = match then {
                 Err(reason) => Err(reason),
-                Ok(until) => match self.engine.source.sleep(until).await {
-                    Ok(()) => Err(GaveUp::Stopped),
-                    Err(_slept) => Ok(()),
-                },
+                Ok(until) => {
+                    self.engine.source.sleep(until).await;
+                    self.engine.resume()
+                }
             };
-            if let Err(reason) = slept {
+            if let Err(reason) = resumed {
                 return Err(self.engine.gave_up(reason, last));
             }
         }
@@ -141,7 +146,7 @@ where
     #[inline]
     fn into_future(self) -> Self::IntoFuture {
         let Self { op, engine, .. } = self;
-        Retrying { op, engine, last: None, limit: None, state: State::Begin }
+        Retrying { op, engine, last: None, limit: Limit::NONE, state: State::Begin }
     }
 }
 
@@ -152,7 +157,7 @@ pin_project! {
         op: F,
         engine: Engine<'a, G, W, H, N, R, C>,
         last: Option<Result<T, E>>,
-        limit: Option<Sleep<'a, C>>,
+        limit: Limit<C>,
         #[pin]
         state: State<'a, A, N::Future, C>,
     }
@@ -171,34 +176,53 @@ pin_project! {
 
 pin_project! {
     /// An attempt that is cut off when its limit comes: then its output is `None`.
-    struct Limited<'a, A, C: Timer> {
+    struct Limited<'s, 'a, A, C: Timer> {
         #[pin]
         attempt: A,
-        limit: Option<Sleep<'a, C>>,
+        limit: Limit<C>,
+        source: &'s Source<'a, C>,
     }
 }
 
-impl<A: Future, C: Timer + Clone> Future for Limited<'_, A, C> {
+impl<A: Future, C: Timer + Clone> Future for Limited<'_, '_, A, C> {
     type Output = Option<A::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        poll_limited(this.attempt, this.limit, cx)
+        this.limit.poll(this.attempt, this.source, cx)
     }
 }
 
-#[inline]
-fn poll_limited<A: Future, C: Timer + Clone>(
-    attempt: Pin<&mut A>,
-    limit: &mut Option<Sleep<'_, C>>,
-    cx: &mut Context<'_>,
-) -> Poll<Option<A::Output>> {
-    if let Poll::Ready(output) = attempt.poll(cx) {
-        return Poll::Ready(Some(output));
+/// How long an attempt may take. It waits for nothing while the attempt does not.
+struct Limit<C: Timer> {
+    until: Instant,
+    wait: Option<TimeLimit<C>>,
+}
+
+impl<C: Timer> Limit<C> {
+    const NONE: Self = Self::until(Instant::MAX);
+
+    const fn until(until: Instant) -> Self {
+        Self { until, wait: None }
     }
-    match limit {
-        Some(limit) => Pin::new(limit).poll(cx).map(|_| None),
-        None => Poll::Pending,
+}
+
+impl<C: Timer + Clone> Limit<C> {
+    #[inline]
+    fn poll<A: Future>(
+        &mut self,
+        attempt: Pin<&mut A>,
+        source: &Source<'_, C>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<A::Output>> {
+        match attempt.poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.until == Instant::MAX => Poll::Pending,
+            Poll::Pending => {
+                let wait = self.wait.get_or_insert_with(|| source.time_limit(self.until));
+                Pin::new(wait).poll(cx).map(|_| None)
+            }
+        }
     }
 }
 
@@ -222,14 +246,13 @@ where
             let next = match this.state.as_mut().project() {
                 StateProjection::Begin => this.engine.begin(),
                 StateProjection::Attempt { attempt } => {
-                    let outcome = ready!(poll_limited(attempt, this.limit, cx));
+                    let outcome = ready!(this.limit.poll(attempt, &this.engine.source, cx));
+                    // Before anybody hears of it: one that was cut off holds on to what it has.
+                    this.state.set(State::Over);
+                    *this.limit = Limit::NONE;
                     match this.engine.judge(outcome, this.last) {
-                        Verdict::Over(value) => {
-                            this.state.set(State::Over);
-                            return Poll::Ready(Ok(value));
-                        }
+                        Verdict::Over(value) => return Poll::Ready(Ok(value)),
                         Verdict::Failed(notice, then) => {
-                            *this.limit = None;
                             this.state.set(State::Notice { notice, then });
                             continue;
                         }
@@ -246,15 +269,15 @@ where
                         Err(reason) => Err(reason),
                     }
                 }
-                StateProjection::Asleep { sleep } => match ready!(Pin::new(sleep).poll(cx)) {
-                    Ok(()) => Err(GaveUp::Stopped),
-                    Err(_slept) => Ok(()),
-                },
+                StateProjection::Asleep { sleep } => {
+                    ready!(Pin::new(sleep).poll(cx));
+                    this.engine.resume()
+                }
                 StateProjection::Over => panic!("a retry was polled after it was over"),
             };
             match next {
                 Ok(()) => {
-                    *this.limit = this.engine.limit();
+                    *this.limit = Limit::until(this.engine.limit());
                     let attempt = (this.op)(this.engine.attempt());
                     this.state.set(State::Attempt { attempt });
                 }

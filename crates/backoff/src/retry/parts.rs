@@ -151,6 +151,11 @@ where
 
 /// What a closure that is told returns: nothing (`M` is [`Now`]), or a future that ends when notice
 /// has been given ([`Later`]).
+#[diagnostic::on_unimplemented(
+    message = "a closure that is told of events cannot return `{Self}`",
+    label = "returns neither `()` nor a future of it",
+    note = "end the closure with a `;`, or return an `async move` block that does not borrow the event"
+)]
 pub trait Notice<M> {
     /// The future.
     type Future: Future<Output = ()>;
