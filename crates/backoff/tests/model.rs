@@ -718,8 +718,8 @@ mod properties {
     }
 
     fn story(honest: bool) -> impl Strategy<Value = Vec<Op>> {
-        let stop_at = prop::option::weighted(0.1, 0..80_usize);
-        (setups(), prop::collection::vec(ops(honest), 1..80), stop_at).prop_map(
+        let stop_at = prop::option::weighted(0.1, 0..60_usize);
+        (setups(), prop::collection::vec(ops(honest), 1..60), stop_at).prop_map(
             |(setup, mut ops, stop_at)| {
                 if let Some(at) = stop_at {
                     ops.insert(at.min(ops.len()), Op::Stop);
@@ -731,7 +731,7 @@ mod properties {
     }
 
     proptest! {
-        #![proptest_config(effort(3))]
+        #![proptest_config(effort(2))]
 
         #[test]
         fn machine_and_shared_backoff_do_what_the_oracle_says(ops in story(false)) {
