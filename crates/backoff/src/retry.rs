@@ -459,7 +459,7 @@ where
             (Next::Backoff(delay), delay)
         };
         let until = now.saturating_add(delay);
-        if until > plan.end {
+        if until >= plan.end {
             return Err(GaveUp::Deadline);
         }
         // Last, so that nothing is withdrawn for a retry that does not come.
