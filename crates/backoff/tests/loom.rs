@@ -356,7 +356,7 @@ fn is_ready<T: Future>(future: T) -> bool {
 fn a_stop_against_a_sleep_is_seen() {
     let new = || Arc::new(Stop::with(Still));
     let sleep = |stop: Arc<Stop<Still>>| {
-        assert!(block_on(Wait::new(Arc::clone(&stop), ())).is_ok(), "asleep for ever");
+        assert!(block_on(Wait::new(Arc::clone(&stop), ())).is_err(), "the gate has closed");
         assert!(stop.is_stopped() && is_ready(Wait::new(stop, ())));
     };
     beside(new, |stop: Arc<Stop<Still>>| stop.stop(), sleep);
