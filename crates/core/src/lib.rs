@@ -43,8 +43,6 @@ mod manual;
 #[cfg(feature = "std")]
 mod monotonic;
 #[cfg(feature = "std")]
-mod sleeper;
-#[cfg(feature = "std")]
 mod system;
 #[cfg(feature = "std")]
 pub mod table;

@@ -176,12 +176,10 @@ pub trait Timer: Clock {
 ///
 /// As a [`Timer`] it works on every executor and costs nothing until a task first has to wait:
 /// then one thread named `steadfast-timer` starts, which serves all alarms of the process and
-/// sleeps while there is none. On Linux it keeps one file descriptor, a `timerfd`, and does without
-/// if it gets none. Blocking waits do not use it.
+/// sleeps while there is none. Blocking waits do not use it.
 ///
-/// It wakes about 60 µs after the instant asked for on an idle Linux machine (50 µs of that are slack,
-/// the kernel's default for a thread that sleeps), where a runtime's own wheel may take over a
-/// millisecond.
+/// It wakes about 60 µs after the instant asked for on an idle Linux machine (the kernel's default
+/// timer slack), where a runtime's own wheel may take over a millisecond.
 ///
 /// # Panics
 ///
