@@ -3,12 +3,17 @@
 //! Every contender builds its policy from an opaque base, seeds a generator as it does by default, and
 //! gives ten delays, each of which is used as a `Duration`. All numbers are for one delay.
 
+use std::future::{Future, ready};
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use backoff::backoff::Backoff as _;
 use backon::BackoffBuilder as _;
+use backon::{BlockingRetryable as _, Retryable as _};
 use steadfast_backoff::{Config, Jitter, Policy, Random, Rng as _};
+use steadfast_core::{Clock, Instant, SystemClock, Timer};
 use tokio_retry2::strategy::{ExponentialFactorBackoff, jitter_range};
 
 use crate::cases::Case;
@@ -25,6 +30,7 @@ pub fn cases() -> Vec<Case> {
     plain(&mut cases);
     fractional(&mut cases);
     by_number(&mut cases);
+    successes(&mut cases);
     cases
 }
 
@@ -184,5 +190,73 @@ fn by_number(cases: &mut Vec<Case>) {
                 black_box(black_box(&policy).delay(black_box(20), &mut rng));
             }
         }));
+    }
+}
+
+/// A clock whose reading costs nothing.
+#[derive(Clone, Copy)]
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Instant {
+        black_box(Instant::ZERO)
+    }
+}
+
+impl Timer for Still {
+    type Alarm = ();
+
+    fn alarm(&self) {}
+
+    fn set(&self, _alarm: &mut (), _at: Instant, _waker: &Waker) {}
+}
+
+/// A retry whose first attempt succeeds: what it adds to a call that works.
+fn successes(cases: &mut Vec<Case>) {
+    const SUCCESS: &str = "retry-success";
+    cases.push(Case::single(SUCCESS, "REF", || || use_it(work(black_box(0)))));
+    cases.push(Case::single(SUCCESS, "REF and the OS clock", || {
+        || {
+            black_box(SystemClock.now());
+            use_it(work(black_box(0)));
+        }
+    }));
+    cases.push(Case::single(SUCCESS, "steadfast wait", || || use_it(POLICY.retry(work).wait())));
+    cases.push(Case::single(SUCCESS, "steadfast wait, free clock", || {
+        || use_it(POLICY.retry(work).clock(Still).wait())
+    }));
+    cases.push(Case::single(SUCCESS, "steadfast await", || {
+        || use_it(at_once(POLICY.retry(|n| ready(work(n))).into_future()))
+    }));
+    cases.push(Case::single(SUCCESS, "steadfast await, free clock", || {
+        || use_it(at_once(POLICY.retry(|n| ready(work(n))).clock(Still).into_future()))
+    }));
+    // It knows no time: its errors do not say how long it took.
+    cases.push(Case::single(SUCCESS, "backon wait", || {
+        || use_it((|| work(0)).retry(backon::ExponentialBuilder::default()).sleep(|_| {}).call())
+    }));
+    cases.push(Case::single(SUCCESS, "backon", || {
+        let op = || ready(work(0));
+        move || {
+            use_it(at_once(
+                op.retry(backon::ExponentialBuilder::default()).sleep(|_| ready(())).into_future(),
+            ));
+        }
+    }));
+}
+
+#[inline(never)]
+fn work(attempt: u32) -> Result<u32, u32> {
+    black_box(Ok(attempt))
+}
+
+fn use_it<T>(value: T) {
+    black_box(value);
+}
+
+fn at_once<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("nothing waits here"),
     }
 }

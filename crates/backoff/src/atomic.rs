@@ -8,6 +8,7 @@ use core::time::Duration;
 use core::{fmt, mem};
 
 use steadfast_core::sync::Mutex;
+use steadfast_core::wait::LineStats;
 use steadfast_core::{Clock, Instant, Line, SystemClock};
 
 use crate::config::ConfigError;
@@ -15,7 +16,7 @@ use crate::error::TryAcquireError;
 use crate::growth::{Curve, Grow};
 use crate::policy::Policy;
 use crate::random::{Random, Rng};
-use crate::state::{Decision, Pass, State, Terms, Wake};
+use crate::state::{Decision, Pass, Phase, State, Terms, Wake};
 
 /// One backoff for many threads and tasks that use the same thing: a server that all connect to.
 ///
@@ -35,7 +36,9 @@ use crate::state::{Decision, Pass, State, Terms, Wake};
 /// A clock that stands still keeps the delay from ending, and one that jumps ahead ends it. On one
 /// that has stepped back to before the last failure the delay begins again, once somebody looks; a
 /// single failure may then count as one that came too soon after the success before it (see
-/// [`reset_after`](BackoffConfig::reset_after)), and `max_elapsed` begins again.
+/// [`reset_after`](BackoffConfig::reset_after)), and `max_elapsed` begins again. Those who wait in line
+/// already have their alarm set: a step back of up to a minute adds to their wait, and to that of all
+/// behind them, unless somebody reports meanwhile; a longer one is noticed as soon as somebody joins.
 ///
 /// # Memory ordering
 ///
@@ -56,18 +59,23 @@ use crate::state::{Decision, Pass, State, Terms, Wake};
 /// // A connection has to hold for a minute before its next failure counts as a first one.
 /// let reconnect = BackoffConfig::new(policy).reset_after(Duration::from_secs(60)).build()?;
 ///
-/// # fn connect(n: u32) -> Option<&'static str> { (n > 1).then_some("connected") }
-/// let connection = loop {
+/// # fn connect(n: u32) -> Option<u32> { (n > 1).then_some(n) }
+/// # fn use_it(_connection: u32) {}
+/// # let mut times = 2;
+/// loop {
 ///     let attempt = reconnect.acquire().wait()?;
-///     match connect(attempt.number()) {
-///         Some(connection) => {
-///             attempt.success();
-///             break connection;
-///         }
-///         None => attempt.failure(),
-///     }
-/// };
-/// assert_eq!(connection, "connected");
+///     let Some(connection) = connect(attempt.number()) else {
+///         attempt.failure();
+///         continue;
+///     };
+///     attempt.success();
+///     use_it(connection);
+///     // It is lost: the next attempt comes after a delay, and a longer one if it did not hold.
+///     reconnect.broken();
+/// #   times -= 1;
+/// #   if times == 0 { break }
+/// }
+/// assert!(reconnect.number() > 2);
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -110,7 +118,8 @@ impl<G: Grow> BackoffConfig<G> {
     /// on where the delays had been. Default: 0, at once.
     ///
     /// So a server that accepts every connection and drops it is not called every second for ever,
-    /// and one that fails once an hour never climbs.
+    /// and one that fails once an hour never climbs: if whoever loses a connection says so, by
+    /// [`broken`](Backoff::broken).
     pub const fn reset_after(mut self, healthy: Duration) -> Self {
         self.reset_after = healthy;
         self
@@ -181,6 +190,32 @@ impl<C, G: Grow> Backoff<C, G> {
         C: Clock,
     {
         Attempt::try_new_at(self, now)
+    }
+
+    /// Reports at `now` that what worked works no more: a connection was lost. The next attempt comes
+    /// after a delay, and everybody waits for its outcome.
+    ///
+    /// While it is not known to work, it changes nothing, so that all who lose their connections at
+    /// once count as one failure.
+    pub fn broken_at(&self, now: Instant)
+    where
+        C: Clock,
+    {
+        let pass = self.inner.with(|Inner { state, .. }| match state.phase() {
+            Phase::Healthy { .. } => match state.begin(&self.terms, now) {
+                Decision::Granted(pass) => Some(pass),
+                _ => None,
+            },
+            Phase::Unproven | Phase::BackingOff => None,
+        });
+        if let Some(pass) = pass {
+            self.failure_at(pass, now);
+        }
+    }
+
+    /// The waiting line: who waits now, who waited, and for how long at the longest.
+    pub fn stats(&self) -> LineStats {
+        self.line.stats()
     }
 
     /// Begins anew, as if nothing had been attempted: everybody who waits may go on, P at a time.
@@ -260,6 +295,11 @@ impl<C: Clock, G: Grow> Backoff<C, G> {
     /// [`TryAcquireError`] separates "not now" from "never".
     pub fn try_acquire(&self) -> Result<Attempt<&Self>, TryAcquireError> {
         self.try_acquire_at(self.clock.now())
+    }
+
+    /// [`broken_at`](Backoff::broken_at) now.
+    pub fn broken(&self) {
+        self.broken_at(self.clock.now());
     }
 
     /// [`number_at`](Backoff::number_at) now.

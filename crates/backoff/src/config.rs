@@ -156,7 +156,8 @@ impl Config {
 
 impl<F: Fn(u32) -> Duration> Config<Custom<F>> {
     /// The delay after each attempt, by number, as a function of yours. It should depend on the
-    /// number alone.
+    /// number alone. A policy is copied into what uses it, so the function has to be `Copy`: let it
+    /// borrow what it looks things up in.
     pub const fn from_fn(delay: F) -> Self {
         Self::new(Custom(delay))
     }

@@ -99,6 +99,18 @@ impl TryAcquireError {
             _ => None,
         }
     }
+
+    /// The same in whole seconds, rounded up and at least 1: the value of an HTTP `Retry-After`
+    /// header.
+    pub const fn retry_after_secs_ceil(&self) -> Option<u64> {
+        match *self {
+            Self::NotYet { retry_at, now } => {
+                steadfast_token_bucket::TryAcquireError::Denied { retry_at, now }
+                    .retry_after_secs_ceil()
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Why [`acquire`](crate::Backoff::acquire) gave no attempt.

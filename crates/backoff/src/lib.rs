@@ -135,3 +135,4 @@ pub use crate::retry::{
 pub use crate::stop::{Slept, Stop};
 #[cfg(feature = "wait")]
 pub use crate::wait::Acquire;
+pub use steadfast_token_bucket::Rate;

@@ -7,6 +7,8 @@
 /// default: seed it from something that differs from device to device (a hardware generator, a
 /// serial number, noise).
 ///
+/// A generator that is to be used again afterwards is lent as a closure: `|| rng.next_u64()`.
+///
 /// # Examples
 ///
 /// ```

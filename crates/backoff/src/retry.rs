@@ -42,8 +42,12 @@ pub use self::parts::{
 /// | a closure that returns a future of one | `.await` |
 /// | an `async` closure that holds on to what it borrows | `.run().await` |
 ///
-/// The last two differ because the future of such a closure cannot be named. Nothing is boxed, and
-/// nothing has to be `Send` or `'static`.
+/// The last two differ because the future of such a closure cannot be named. Neither operation nor
+/// future is boxed, and nothing has to be `Send` or `'static`. A first attempt that succeeds allocates
+/// nothing; a sleep of a task does, for its place and its alarm.
+///
+/// A delay of zero does not yield: with an operation that is always ready, an unlimited retry keeps its
+/// executor's thread.
 ///
 /// # Cancel safety
 ///
@@ -414,7 +418,8 @@ where
         N: Notify<T, E>,
     {
         let now = self.source.now();
-        let hint = outcome.as_ref().and_then(|outcome| self.hint.hint(outcome));
+        let asked = outcome.as_ref().filter(|_| retry);
+        let hint = asked.and_then(|outcome| self.hint.hint(outcome));
         let attempt = self.plan.attempt;
         let (next, then) = match self.next(retry, hint, now) {
             Ok((next, until)) => (next, Ok(until)),

@@ -15,8 +15,8 @@
 //! | input | when | decision | becomes |
 //! |---|---|---|---|
 //! | begin | stopped | `Stopped` | – |
-//! | begin | number above the retries, or no time left | `Exhausted` | – |
 //! | begin | healthy | granted | – |
+//! | begin | number above the retries, or no time left | `Exhausted` | – |
 //! | begin | now < next instant | `NotYet` | – |
 //! | begin | P in flight | `Busy` | – |
 //! | begin | otherwise | granted | one more in flight |
@@ -37,7 +37,7 @@
 //! - **I3** Failures of attempts of one number escalate once, however many they are.
 //! - **I4** Nobody is ever told to wait longer than the delay. On a clock that has stepped back to
 //!   before the failure, the delay begins again when somebody looks first: all in all nobody waits
-//!   longer than three delays. Somebody who is merely late with the time that he saw shortens nothing
+//!   longer than three delays, if he asks again. Somebody who is merely late with the time that he saw shortens nothing
 //!   for others: the next who is not tells.
 
 use core::time::Duration;

@@ -470,6 +470,38 @@ mod sharing {
     }
 
     #[test]
+    fn a_connection_that_breaks_at_once_is_backed_off_and_one_that_held_begins_anew() {
+        let config = BackoffConfig::new(doubling()).reset_after(secs(60));
+        let (backoff, clock) = shared(config);
+        for delay in [1, 2] {
+            backoff.try_acquire().unwrap().success();
+            // All who lose it say so, and count once.
+            for _ in 0..3 {
+                backoff.broken();
+            }
+            assert_eq!(backoff.next_at(), clock.now().saturating_add(secs(delay)));
+            clock.advance(secs(delay));
+        }
+        backoff.try_acquire().unwrap().success();
+        clock.advance(secs(60));
+        backoff.broken();
+        assert_eq!((backoff.number(), backoff.next_at()), (1, clock.now().saturating_add(secs(1))));
+    }
+
+    #[test]
+    fn what_is_not_known_to_work_cannot_break() {
+        let (backoff, clock) = shared(BackoffConfig::new(doubling()));
+        backoff.broken();
+        let attempt = backoff.try_acquire().unwrap();
+        backoff.broken();
+        assert_eq!((attempt.number(), backoff.number()), (0, 0));
+        attempt.failure();
+        backoff.broken();
+        clock.advance(secs(1));
+        assert_eq!(backoff.try_acquire().unwrap().number(), 1);
+    }
+
+    #[test]
     fn number_and_next_instant_can_be_read() {
         let config = BackoffConfig::new(doubling()).reset_after(secs(60));
         let (backoff, clock) = shared(config);

@@ -1,6 +1,6 @@
 //! Resilience primitives that are the same object for tasks of any executor, for plain threads and
 //! on bare metal: what they decide takes the time as an argument, what they share is a word of
-//! atomics, and whoever waits stands in one fair line, with `.await` or with `.wait()`.
+//! atomics or lies under a fine lock, and whoever waits stands in one fair line, with `.await` or with `.wait()`.
 //!
 //! This crate is the five behind one name, each a feature and a module of its own; so far there are
 //! [`token_bucket`] and [`backoff`]. The clocks and timers beside them come from `steadfast-core`, where the

@@ -193,7 +193,7 @@ impl<C> TokenBucket<C> {
     /// # Errors
     ///
     /// [`TryAcquireError`] separates "not now" from "never".
-    // See `take`.
+    // See `take_at_once`.
     #[inline(always)]
     pub fn try_acquire_at(&self, n: u64, now: Instant) -> Result<(), TryAcquireError> {
         match self.take_at_once(n, now) {
@@ -429,7 +429,7 @@ impl<C> TokenBucket<C> {
                 Verdict::Done(answer) => return Some(answer),
                 Verdict::Unchanged(answer) if self.no_write_since(writes) => return Some(answer),
                 // RACE: the frame was renewed while its numbers were being read. Model:
-                // `a_refusal_never_mixes_two_configurations`.
+                // `a_grant_never_mixes_two_configurations`.
                 Verdict::Unchanged(..) => {}
                 Verdict::NewFrame => return self.renew(transition),
             }
@@ -484,8 +484,9 @@ impl<C> TokenBucket<C> {
             let (answer, next) = transition(state);
             if next.word.generation() != state.word.generation() {
                 next.invariants();
-                // ORDERING: this fence partners with the one in `no_write_since`: whoever sees a
-                // number written below also sees that writing has begun.
+                // ORDERING: this fence partners with those in `no_write_since` and `is_still`:
+                // whoever sees a number written below also sees that writing has begun, and the
+                // generation that made it possible.
                 fence(Ordering::Release);
                 self.frame_of(next.word).store(&next);
             } else if next.word == state.word {
@@ -550,7 +551,7 @@ impl<C: Clock> TokenBucket<C> {
     /// # }
     /// # Ok::<(), steadfast_token_bucket::ConfigError>(())
     /// ```
-    // See `take`.
+    // See `take_at_once`.
     #[inline(always)]
     pub fn try_acquire(&self, n: u64) -> Result<(), TryAcquireError> {
         self.try_acquire_at(n, self.clock.now())
@@ -608,7 +609,7 @@ impl Frame {
     fn state(&self, word: Word) -> State {
         // ORDERING: Relaxed; the word was loaded with Acquire, which partners with the Release that
         // brought this generation into force. Whether a later frame was mixed in is found out
-        // afterwards: by the compare-and-swap of the word, or in `no_write_since`.
+        // afterwards: by the compare-and-swap of the word, in `is_still`, or in `no_write_since`.
         let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let limits = Limits {
             per_ns: load(&self.per_ns),

@@ -277,6 +277,8 @@ where
             };
             match next {
                 Ok(()) => {
+                    // If the operation panics, it is over.
+                    this.state.set(State::Over);
                     *this.limit = Limit::until(this.engine.limit());
                     let attempt = (this.op)(this.engine.attempt());
                     this.state.set(State::Attempt { attempt });

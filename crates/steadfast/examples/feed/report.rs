@@ -129,7 +129,9 @@ impl fmt::Display for Report<'_> {
         let (margin, quota) = (&client.margin, client.quota);
         let there = elapsed.saturating_sub(seen.away);
         let of_rate = |rate: u64| {
-            let possible = u128::from(rate) * there.as_nanos();
+            // During an outage the bucket fills, once.
+            let filled = u128::from(margin.burst * seen.outages) * quota.window.as_nanos();
+            let possible = u128::from(rate) * there.as_nanos() + filled;
             ratio(u128::from(self.all.quoted) * quota.window.as_nanos() * 100, possible, 1)
         };
         let mut line = |name: &str, text: String| writeln!(f, "{name:<26}{text}");

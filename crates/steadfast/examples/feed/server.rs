@@ -41,7 +41,8 @@ pub(crate) struct Seen {
     pub(crate) dropped: u64,
     /// Connections that it did not accept while it was away.
     pub(crate) turned_away: u64,
-    /// How long it was away in all.
+    /// How often it was away, and how long in all.
+    pub(crate) outages: u64,
     pub(crate) away: Duration,
 }
 
@@ -60,6 +61,7 @@ struct Books {
     is_away: bool,
     dropped: u64,
     turned_away: u64,
+    outages: u64,
     away: Duration,
 }
 
@@ -100,8 +102,8 @@ impl Server {
     /// What it has seen so far, of all clients.
     pub(crate) fn seen(&self) -> Seen {
         let books = self.desk.books();
-        let &Books { dropped, turned_away, away, .. } = &*books;
-        let seen = Seen { dropped, turned_away, away, ..Seen::default() };
+        let &Books { dropped, turned_away, outages, away, .. } = &*books;
+        let seen = Seen { dropped, turned_away, outages, away, ..Seen::default() };
         books.clients.values().fold(seen, |sum, client| Seen {
             arrived: sum.arrived + client.seen.arrived,
             quoted: sum.quoted + client.seen.quoted,
@@ -144,6 +146,7 @@ impl Desk {
         sleep(AWAY);
         let mut books = self.books();
         books.is_away = false;
+        books.outages += 1;
         books.away += AWAY;
     }
 

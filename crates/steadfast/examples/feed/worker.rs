@@ -54,6 +54,7 @@ impl Worker {
                 }
                 let reply = link.ask(Request::Get(self.symbol));
                 if !self.quoted(reply)? {
+                    client.reconnect.broken();
                     break;
                 }
             }
@@ -77,6 +78,7 @@ impl Worker {
                 }
                 let reply = link.ask(Request::Get(self.symbol)).await;
                 if !self.quoted(reply)? {
+                    client.reconnect.broken();
                     break;
                 }
             }

@@ -46,7 +46,7 @@ where
     /// # Errors
     ///
     /// As there, and if the key finds no place in the table. A key that shares the
-    /// [overflow](KeyedBuilder::overflow) bucket cannot wait for it, and is told so by
+    /// [overflow](crate::KeyedBuilder::overflow) bucket cannot wait for it, and is told so by
     /// [`KeyedError::TableFull`].
     pub fn acquire(&self, n: u64) -> Acquire<&Self> {
         Acquire::new(self, n)
