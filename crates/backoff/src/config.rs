@@ -218,7 +218,7 @@ impl<G> Config<G> {
     }
 
     /// For how long to go on, attempts and delays together, from the beginning of the first attempt:
-    /// a delay that would end later is not begun. Default: no limit.
+    /// a delay that would end then or later is not begun. Default: no limit.
     ///
     /// It does not concern [`delays`](Policy::delays), which knows no time.
     pub const fn max_elapsed(mut self, elapsed: Duration) -> Self {
