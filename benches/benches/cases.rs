@@ -1,6 +1,6 @@
-//! The token bucket beside its peers, under criterion.
+//! Everything beside its peers, under criterion.
 //!
-//! `cargo bench -p steadfast-benches --bench token_bucket [-- FILTER]`
+//! `cargo bench -p steadfast-benches --bench cases [-- FILTER]`
 //!
 //! Criterion measures one case after the other, which suits comparing two versions of one of them.
 //! To compare cases with each other on a noisy machine, see `src/bin/ratios.rs`.
@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use steadfast_benches::token_bucket::cases;
+use steadfast_benches::cases;
 
 fn main() {
     let mut criterion = Criterion::default()
