@@ -263,10 +263,15 @@ impl<C, G: Grow> Backoff<C, G> {
 
     /// Begins an attempt: in turn for the head of the line, otherwise as a newcomer.
     pub(crate) fn begin(&self, in_turn: bool, now: Instant) -> Decision {
-        self.inner.with(|Inner { state, .. }| match state.look(&self.terms, 0, now) {
-            // Somebody waits who was here before.
-            Decision::Granted(_) if state.is_occupied() && !in_turn => Decision::Busy,
-            _ => state.begin(&self.terms, now),
+        self.inner.with(|Inner { state, .. }| {
+            if in_turn || !state.is_occupied() {
+                return state.begin(&self.terms, now);
+            }
+            match state.look(&self.terms, 0, now) {
+                // Somebody waits who was here before.
+                Decision::Granted(_) => Decision::Busy,
+                refused => refused,
+            }
         })
     }
 

@@ -128,13 +128,10 @@ impl<G: Grow> Policy<G> {
     #[inline]
     fn draw(&self, grown: u64, previous: u64, rng: &mut impl Rng) -> u64 {
         let grown = grown.min(self.cap);
-        // The commonest by itself; the cap is above both already.
-        if self.spread == Spread::Full {
-            return between(self.floor, grown.max(self.floor), rng);
-        }
         let (low, high) = match self.spread {
             Spread::None => return grown.max(self.floor),
-            Spread::Full => (0, grown),
+            // The cap is above both already.
+            Spread::Full => return between(self.floor, grown.max(self.floor), rng),
             Spread::Equal => (grown.div_ceil(2), grown),
             Spread::Fraction { mantissa, shift } => {
                 // OK: 64 bits by 53, shifted by at most 116; and a fraction is at most 1.

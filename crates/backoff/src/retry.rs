@@ -357,13 +357,9 @@ where
         };
         let limits = after(plan.timeout).min(after(plan.policy.max_elapsed));
         plan.end = plan.deadline.unwrap_or(Instant::MAX).min(limits);
-        if self.source.is_stopped() {
-            return Err(GaveUp::Stopped);
-        }
-        if plan.end <= plan.began {
-            return Err(GaveUp::Deadline);
-        }
-        if let Some(budget) = plan.budget {
+        let began = plan.began;
+        self.is_in_time(began)?;
+        if let Some(budget) = self.plan.budget {
             budget.deposit();
         }
         Ok(())
@@ -442,16 +438,11 @@ where
         hint: Option<Duration>,
         now: Instant,
     ) -> Result<(Next, Instant), GaveUp> {
-        let plan = &mut self.plan;
         if !retry {
             return Err(GaveUp::NotRetryable);
         }
-        if self.source.is_stopped() {
-            return Err(GaveUp::Stopped);
-        }
-        if now >= plan.end {
-            return Err(GaveUp::Deadline);
-        }
+        self.is_in_time(now)?;
+        let plan = &mut self.plan;
         if plan.policy.max_retries.is_some_and(|most| plan.attempt >= most) {
             return Err(GaveUp::RetriesExhausted);
         }
@@ -479,10 +470,16 @@ where
     /// over: either may have taken longer than was thought.
     #[inline]
     fn resume(&self) -> Result<(), GaveUp> {
+        self.is_in_time(self.source.now())
+    }
+
+    /// Whether an attempt may begin at `now`, as far as the stop and the deadline go.
+    #[inline]
+    fn is_in_time(&self, now: Instant) -> Result<(), GaveUp> {
         if self.source.is_stopped() {
             return Err(GaveUp::Stopped);
         }
-        if self.source.now() >= self.plan.end {
+        if now >= self.plan.end {
             return Err(GaveUp::Deadline);
         }
         Ok(())

@@ -223,16 +223,13 @@ impl State {
     ///
     /// The state changes only if the clock seems to have stepped back (I4).
     pub fn look<G>(&mut self, terms: &Terms<G>, ahead: u64, now: Instant) -> Decision {
-        if self.stopped {
-            return Decision::Stopped;
+        if let Some(never) = self.never(terms) {
+            return never;
         }
         let granted =
             Decision::Granted(Pass { number: self.number_at(terms, now), life: self.life });
         if self.is_healthy() {
             return granted;
-        }
-        if self.is_exhausted(terms) {
-            return Decision::Exhausted { failures: self.number };
         }
         let at = self.over_at(now);
         if now < at {
