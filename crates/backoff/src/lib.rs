@@ -166,7 +166,7 @@ pub use crate::budget::{Budget, BudgetConfig};
 pub use crate::config::{Config, ConfigError, Growth, Jitter};
 #[cfg(feature = "wait")]
 pub use crate::error::{AcquireError, GaveUp, RetryError, TryAcquireError};
-pub use crate::growth::{Curve, Custom, Factor, Grow};
+pub use crate::growth::{Curve, Custom, Factor, Grow, Run};
 pub use crate::policy::{Delays, Policy};
 pub use crate::random::{Random, Rng};
 #[cfg(feature = "wait")]
