@@ -146,7 +146,7 @@ where
     #[inline]
     fn into_future(self) -> Self::IntoFuture {
         let Self { op, engine, .. } = self;
-        Retrying { op, engine, last: None, limit: Limit::NONE, state: State::Begin }
+        Retrying { op, engine, last: None, limit: Limit::until(Instant::MAX), state: State::Begin }
     }
 }
 
@@ -200,8 +200,7 @@ struct Limit<C: Timer> {
 }
 
 impl<C: Timer> Limit<C> {
-    const NONE: Self = Self::until(Instant::MAX);
-
+    #[inline]
     const fn until(until: Instant) -> Self {
         Self { until, wait: None }
     }
@@ -249,7 +248,7 @@ where
                     let outcome = ready!(this.limit.poll(attempt, &this.engine.source, cx));
                     // Before anybody hears of it: one that was cut off holds on to what it has.
                     this.state.set(State::Over);
-                    *this.limit = Limit::NONE;
+                    this.limit.wait = None;
                     match this.engine.judge(outcome, this.last) {
                         Verdict::Over(value) => return Poll::Ready(Ok(value)),
                         Verdict::Failed(notice, then) => {
@@ -279,7 +278,7 @@ where
                 Ok(()) => {
                     // If the operation panics, it is over.
                     this.state.set(State::Over);
-                    *this.limit = Limit::until(this.engine.limit());
+                    this.limit.until = this.engine.limit();
                     let attempt = (this.op)(this.engine.attempt());
                     this.state.set(State::Attempt { attempt });
                 }
