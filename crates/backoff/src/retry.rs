@@ -304,10 +304,14 @@ where
 }
 
 /// What has been asked for, and how far it has come.
+///
+/// In this order, with the policy between what is always written: beside what may not be, the two are
+/// copied as one, and not straight from where the policy is to the future.
 #[derive(Debug)]
+#[repr(C)]
 struct Plan<'a, G> {
-    policy: Policy<G>,
     budget: Option<&'a Budget>,
+    policy: Policy<G>,
     // Times in nanoseconds, of which `u64::MAX` is as good as none: an `Option<Duration>` takes twice the
     // room, and all of this is moved into the future.
     timeout: u64,
@@ -318,7 +322,7 @@ struct Plan<'a, G> {
     end: Instant,
     /// The number of the next attempt, or of the one under way.
     attempt: u32,
-    /// How many were begun.
+    /// How many there were that did not end in the value.
     attempts: u32,
     previous: Option<Duration>,
 }
@@ -368,21 +372,11 @@ where
         Ok(())
     }
 
-    /// The number of the attempt that begins now.
+    /// When the attempt that begins now will have taken too long, if it is earlier than the end.
     #[inline]
-    fn attempt(&mut self) -> u32 {
-        self.plan.attempts = self.plan.attempts.saturating_add(1);
-        self.plan.attempt
-    }
-
-    /// When the attempt that begins now will have taken too long; [`Instant::MAX`] is never.
-    #[inline]
-    fn limit(&self) -> Instant {
-        let Plan { attempt_timeout, end, .. } = self.plan;
-        if attempt_timeout == u64::MAX {
-            return end;
-        }
-        after(self.source.now(), attempt_timeout).min(end)
+    fn limit(&self) -> Option<Instant> {
+        let limit = self.plan.attempt_timeout;
+        (limit < u64::MAX).then(|| after(self.source.now(), limit))
     }
 
     /// Decides what follows an outcome, or (`None`) an attempt that was cut off. An outcome that is
@@ -417,6 +411,7 @@ where
         N: Notify<T, E>,
     {
         let now = self.source.now();
+        self.plan.attempts = self.plan.attempts.saturating_add(1);
         let asked = outcome.as_ref().filter(|_| retry);
         let hint = asked.and_then(|outcome| self.hint.hint(outcome));
         let attempt = self.plan.attempt;
