@@ -22,6 +22,18 @@ pub use portable_atomic as atomic;
 #[cfg(feature = "wait")]
 pub use self::lock::Mutex;
 
+/// As many words of zero as there are places.
+#[cfg(not(loom))]
+pub const fn zeros<const N: usize>() -> [atomic::AtomicU64; N] {
+    [const { atomic::AtomicU64::new(0) }; N]
+}
+
+/// As many words of zero as there are places.
+#[cfg(loom)]
+pub fn zeros<const N: usize>() -> [atomic::AtomicU64; N] {
+    core::array::from_fn(|_| atomic::AtomicU64::new(0))
+}
+
 /// Declares a `const fn`, which under loom is an ordinary one: loom's atomics register with a
 /// running model and cannot be made at compile time.
 #[cfg(not(loom))]
