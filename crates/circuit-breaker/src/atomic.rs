@@ -610,8 +610,8 @@ impl<O: Deref<Target: Owner>> Permit<O> {
         Ok(Self::new(owner, pass))
     }
 
-    /// What it reports to.
-    pub(crate) const fn owner(&self) -> &O {
+    /// The breaker that it is of, as it holds it.
+    pub const fn owner(&self) -> &O {
         &self.owner
     }
 

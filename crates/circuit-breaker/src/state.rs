@@ -148,8 +148,8 @@ pub(crate) struct Words<W> {
     pub(crate) opened: W,
 }
 
-/// How many numbers lives have: after the last comes 1 again.
-pub(crate) const LIVES: u64 = control::LIFE.max();
+/// How many numbers lives have: after the last, which is this, comes 1 again.
+pub const LIVES: u64 = control::LIFE.max();
 
 /// The control word at the beginning.
 pub(crate) const FIRST: u64 = Control::FIRST.0;
