@@ -1,7 +1,6 @@
 //! Changes of the phase, for whoever wants to follow them.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::future::Future;
@@ -11,8 +10,8 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use futures_core::Stream;
-use steadfast_core::sync::Mutex;
 use steadfast_core::sync::atomic::AtomicU64;
+use steadfast_core::sync::{Arc, Mutex};
 use steadfast_core::wait::Wait;
 use steadfast_core::{Signal, Untimed, const_unless_loom};
 
