@@ -55,15 +55,21 @@ mod async_io;
 mod delay;
 #[cfg(feature = "wait")]
 mod fn_timer;
+#[cfg(feature = "wait")]
+mod signal;
 #[cfg(feature = "tokio")]
 mod tokio;
 #[cfg(feature = "tsc")]
 mod tsc;
 
-pub use crate::time::{Clock, Instant, SystemClock, Timer, saturating_nanos, saturating_u64};
+pub use crate::time::{
+    Clock, Instant, SystemClock, Timer, saturating_nanos, saturating_u64, secs_ceil,
+};
 pub use crate::update::{Step, update};
 
 pub use crate::line::Line;
+#[cfg(feature = "wait")]
+pub use crate::signal::{Raised, Signal, Untimed};
 
 #[cfg(feature = "async-io")]
 pub use crate::async_io::{AsyncIoAlarm, AsyncIoClock};

@@ -447,15 +447,16 @@ impl Queue {
         let mut turn = None;
         while self.next != NIL {
             let node = self.node(self.next);
-            match gate.outlook(self.called_weight, node.place.weight, now) {
-                Outlook::Ready | Outlook::Never => {
+            let outlook = gate.outlook(self.called_weight, node.place.weight, now);
+            match outlook.looks_again() {
+                None => {
                     if !self.call_next(&mut errands) {
                         break;
                     }
                 }
                 // Whoever was nudged settles the line when it is polled or dropped.
-                Outlook::At { .. } if node.state == NodeState::Nudged => break,
-                Outlook::At { at, spare } => {
+                Some(_) if node.state == NodeState::Nudged => break,
+                Some((at, spare)) => {
                     match node.place.wakes_at {
                         None => {
                             let at = self.wake_time(gate, at, spare).min(node.place.deadline);

@@ -44,6 +44,14 @@ pub struct TableFull {
     pub capacity: usize,
 }
 
+impl fmt::Display for TableFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no place for another key: {} are held already", self.capacity)
+    }
+}
+
+impl core::error::Error for TableFull {}
+
 /// A value per key, for at most so many keys, on `&self`.
 ///
 /// # Examples

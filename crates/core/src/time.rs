@@ -89,6 +89,14 @@ pub const fn saturating_nanos(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
 }
 
+/// `wait` in whole seconds, rounded up and at least 1: the value of an HTTP `Retry-After` header (RFC
+/// 9110, section 10.2.3).
+pub const fn secs_ceil(wait: Duration) -> u64 {
+    // OK: a `Duration` has at most 2⁶⁴ seconds less a nanosecond; the sum saturates.
+    let secs = wait.as_secs().saturating_add((wait.subsec_nanos() > 0) as u64);
+    if secs == 0 { 1 } else { secs }
+}
+
 /// `value`, or `u64::MAX` if it is above that: for arithmetic that needs 128 bits on the way.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "compared with the target's maximum")]

@@ -73,15 +73,34 @@ pub enum Attempt<P, E> {
 pub enum Outlook {
     /// It could be granted now.
     Ready,
-    /// It could be granted at `at` if nobody else came; [`Instant::MAX`] if only an event can tell.
+    /// It could be granted at `at` if nobody else came, and not before; [`Instant::MAX`] if only an
+    /// event can tell.
     At {
         /// The first instant at which it could be granted.
         at: Instant,
         /// How much later than `at` it may be granted without loss to those behind it.
         spare: Duration,
     },
+    /// Only an event can tell when; but it is worth to look again at `again`, which is
+    /// [`Instant::MAX`] if it is not.
+    Event {
+        /// When to look again, if nothing happened before.
+        again: Instant,
+    },
     /// It will be refused, or has to be asked for its own refusal.
     Never,
+}
+
+impl Outlook {
+    /// When somebody who waits has to look again, and how much later would do; `None` if now.
+    pub(crate) fn looks_again(self) -> Option<(Instant, Duration)> {
+        match self {
+            Self::At { at, spare } => Some((at, spare)),
+            // Nobody behind loses anything.
+            Self::Event { again } => Some((again, Duration::MAX)),
+            Self::Ready | Self::Never => None,
+        }
+    }
 }
 
 /// Why a wait ended early.
@@ -102,8 +121,8 @@ pub enum Missed {
 
 /// A resource that can be waited for: what a primitive adds to the waiting loop.
 ///
-/// All methods may be called with the line's lock held, so they must neither run foreign code nor use
-/// the line.
+/// All methods but [`admit`](Gate::admit) and [`afterwards`](Gate::afterwards) may be called with the
+/// line's lock held, so they must neither run foreign code nor use the line.
 pub trait Gate {
     /// The clock and timer.
     type Timer: Timer;
@@ -145,6 +164,15 @@ pub trait Gate {
 
     /// Marks the gate occupied by a line, or free.
     fn mark(&self, occupied: bool);
+
+    /// The error of a wait that ended early.
+    fn missed(&self, missed: Missed) -> Self::Error {
+        missed.into()
+    }
+
+    /// Called after attempts that were not granted, with no lock held: for what an attempt left to
+    /// tell others. (What a granted one left is up to [`admit`](Gate::admit).)
+    fn afterwards(&self) {}
 
     /// Makes the caller's grant of a raw one.
     fn admit<O: Deref<Target = Self>>(owner: O, pass: Self::Pass) -> Self::Grant<O>;
@@ -263,6 +291,9 @@ impl<O: Deref<Target: Gate + Sized>> Wait<O> {
                 }
             };
             visit.again = true;
+            if !matches!(round, Round::Over(Ok(_))) {
+                gate.afterwards();
+            }
             match round {
                 Round::Over(result) => {
                     self.ticket = None;
@@ -322,7 +353,7 @@ fn too_late<G: Gate>(gate: &G, request: G::Request, now: Instant) -> G::Error {
         Outlook::At { at, .. } if at != Instant::MAX => at,
         _ => now,
     };
-    G::Error::from(Missed::Deadline { ready_at })
+    gate.missed(Missed::Deadline { ready_at })
 }
 
 /// Steps 2 and 3: from outside to a place, or to a grant after all.
@@ -351,16 +382,19 @@ fn enter<G: Gate>(
             if let Some(round) = round {
                 return (round, Errands { litter: Some(waker), ..Errands::NONE });
             }
+        } else if let Some(error) = gate.never(request) {
+            // RACE: whoever closed the gate since the first try has woken those who stood here, and
+            // this one did not. Model: `raise_between_try_and_join_is_seen`.
+            return (Round::Over(Err(error)), Errands { litter: Some(waker), ..Errands::NONE });
         }
         let weight = gate.weight(request);
         // The forecast costs a division or two: only for those who make use of it.
         let asked = deadline != Instant::MAX || poller.keeps_time;
-        let (ready_at, spare) = match asked.then(|| gate.outlook(queue.weight(), weight, now)) {
-            Some(Outlook::At { at, spare }) => (at, spare),
-            Some(Outlook::Ready | Outlook::Never) | None => (now, Duration::ZERO),
-        };
-        let missed = if limit.passed(now) || (ready_at > deadline && ready_at != Instant::MAX) {
-            let known = ready_at != Instant::MAX;
+        let outlook = asked.then(|| gate.outlook(queue.weight(), weight, now));
+        let (ready_at, spare) =
+            outlook.and_then(Outlook::looks_again).unwrap_or((now, Duration::ZERO));
+        let known = ready_at != Instant::MAX && !matches!(outlook, Some(Outlook::Event { .. }));
+        let missed = if limit.passed(now) || (ready_at > deadline && known) {
             Some(Missed::Deadline { ready_at: if known { ready_at } else { now } })
         } else if queue.len() >= gate.max_waiters() {
             Some(Missed::LineFull { max_waiters: gate.max_waiters() })
@@ -369,7 +403,7 @@ fn enter<G: Gate>(
         };
         if let Some(missed) = missed {
             return (
-                Round::Over(Err(G::Error::from(missed))),
+                Round::Over(Err(gate.missed(missed))),
                 Errands { litter: Some(waker), ..Errands::NONE },
             );
         }
@@ -466,7 +500,7 @@ fn advance<G: Gate>(
         }
         let mut wakes_at = deadline;
         let outlook = gate.outlook(queue.called_weight(), gate.weight(request), now);
-        if let (true, Outlook::At { at, spare }) = (queue.is_next(ticket), outlook) {
+        if let (true, Some((at, spare))) = (queue.is_next(ticket), outlook.looks_again()) {
             let asked = queue.wake_time(gate, at, spare);
             let soon = at.saturating_duration_since(now) <= Duration::from_nanos(LONGEST_SPIN_NS);
             if now >= asked && soon && gate.timer().system_time_until(at).is_some() {

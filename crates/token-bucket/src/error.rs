@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
+use steadfast_core::Instant;
 #[cfg(feature = "wait")]
 use steadfast_core::wait::{Attempt, Missed};
-use steadfast_core::{Instant, saturating_u64};
 
 use crate::state::Decision;
 
@@ -85,10 +85,7 @@ impl TryAcquireError {
     /// header (RFC 9110, section 10.2.3).
     pub const fn retry_after_secs_ceil(&self) -> Option<u64> {
         match self.retry_after() {
-            Some(wait) => {
-                let secs = wait.as_nanos().div_ceil(1_000_000_000);
-                Some(if secs == 0 { 1 } else { saturating_u64(secs) })
-            }
+            Some(wait) => Some(steadfast_core::secs_ceil(wait)),
             None => None,
         }
     }

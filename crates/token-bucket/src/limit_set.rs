@@ -293,6 +293,8 @@ fn later(one: Outlook, other: Outlook) -> Outlook {
         (Outlook::At { at: a, spare: s }, Outlook::At { at: b, spare: t }) => {
             Outlook::At { at: a.max(b), spare: s.min(t) }
         }
+        // A bucket's outlook is a matter of time alone.
+        (event @ Outlook::Event { .. }, _) | (_, event) => event,
     }
 }
 

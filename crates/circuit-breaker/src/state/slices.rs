@@ -1,0 +1,243 @@
+//! The window over the last so much time.
+//!
+//! Time is cut in slices, and the window is the current slice and those before it, as many as there
+//! are slots. A slot counts good and bad calls in a word each; a call is counted in one of them, once,
+//! however many calls the window has.
+//!
+//! ```text
+//!  head    63     54 53     51 50                              0
+//!         ┌─────────┬─────────┬─────────────────────────────────┐
+//!         │ life    │ round   │ slice: time / length of a slice │
+//!         └─────────┴─────────┴─────────────────────────────────┘
+//!  slots   63     54 53     51 50     36 35                    0
+//!         ┌─────────┬─────────┬─────────┬───────────────────────┐
+//!         │ life    │ round   │ slice   │ calls                 │   × slices × (good, bad)
+//!         └─────────┴─────────┴─────────┴───────────────────────┘
+//! ```
+//!
+//! - *round*: how often the clock has stepped back by more than the window, or a minute if that is
+//!   longer. Then the window begins anew: otherwise a time far ahead, seen once, would never let go of
+//!   it. After seven times in one life that is over: calls count in the head's slice until the clock
+//!   has caught up, or the next life.
+//! - Times that are behind the head by less count in the head's slice.
+//!
+//! A slot counts up to 2³⁶ - 1 calls and stays there.
+//!
+//! Invariants:
+//! - **S1** The head moves on only after all slots outside its new window were emptied, and a slot is
+//!   emptied or begun anew only while the head is what it was when that was decided. So a slot that
+//!   says the low bits of a slice within the window says the whole of it.
+//! - **S2** A call is counted in the slice that the head showed when it was counted, or not at all if
+//!   its life is over.
+
+use core::time::Duration;
+
+use steadfast_core::{Instant, Step, saturating_nanos};
+
+use super::control::LIFE;
+use super::word::{Field, Word};
+use super::{MAX_STEP_BACK, Rule, TRIES};
+
+const SLICE: Field = Field::lowest(51);
+/// Life and round together are a serial number.
+const SERIES: Field = SLICE.above(13);
+const ROUNDS: u32 = 3;
+
+const COUNT: Field = Field::lowest(36);
+const SLOT_SLICE: Field = COUNT.above(15);
+const SLOT_SERIES: Field = SLOT_SLICE.above(13);
+
+/// The window's words: the head, then the slots of good calls, then those of bad ones.
+#[derive(Debug)]
+pub(super) struct Slices<'a, W> {
+    head: &'a W,
+    good: &'a [W],
+    bad: &'a [W],
+    life: u32,
+    slice_ns: u64,
+    /// Which life it is now.
+    control: &'a W,
+}
+
+/// A slice of one series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    series: u64,
+    slice: u64,
+}
+
+impl<'a, W: Word> Slices<'a, W> {
+    /// `words` are as many as [`Span::words`](super::Span::words) says.
+    pub(super) fn new(words: &'a [W], control: &'a W, life: u32, slice_ns: u64) -> Option<Self> {
+        let (head, slots) = words.split_first()?;
+        let (good, bad) = slots.split_at(slots.len() / 2);
+        Some(Self { head, good, bad, life, slice_ns, control })
+    }
+
+    /// Counts a call, and says whether the rule holds if it was a bad one.
+    pub(super) fn count(&self, bad: bool, now: Instant, rule: &Rule) -> bool {
+        loop {
+            let Some(place) = self.arrive(now) else { return false };
+            let slots = if bad { self.bad } else { self.good };
+            let counted = slots[self.slot(place.slice)].update(|word| {
+                if place.is_in(word) {
+                    let count = COUNT.of(word);
+                    let next = if count < COUNT.max() { count + 1 } else { count };
+                    return Step::Replace(COUNT.set(word, next), true);
+                }
+                // RACE: S1. Looked at after the slot, so that a later slice is never taken for an
+                // earlier one. Model: `slices_count_every_call_once`.
+                if self.head.load() != place.head() {
+                    return Step::Keep(false);
+                }
+                Step::Replace(COUNT.set(place.slot(), 1), true)
+            });
+            if !counted {
+                continue;
+            }
+            if !bad {
+                return false;
+            }
+            // RACE: another bad call may be counted in another slice at the same time. Whoever comes
+            // to his fence last sees both. Model: `two_failures_in_two_slices_trip`.
+            W::fence();
+            let (calls, bad) = self.sum(place);
+            return rule.holds(calls, bad);
+        }
+    }
+
+    /// How many calls there are in the window, and how many of them were bad.
+    pub(super) fn tally(&self, now: Instant) -> (u64, u64) {
+        for _ in 0..TRIES {
+            let word = self.head.load();
+            let head = Place::of_head(word);
+            if !self.is_mine(head) {
+                return (0, 0);
+            }
+            // Looking moves nothing.
+            let at = if self.is_back(head, now) { head.slice } else { self.slice(now) };
+            let place = Place { slice: at.max(head.slice), ..head };
+            let sum = self.sum(place);
+            // RACE: calls came in between. Model: `slices_count_every_call_once`.
+            if self.head.load() == word && self.sum(place) == sum {
+                return sum;
+            }
+        }
+        self.sum(Place::of_head(self.head.load()))
+    }
+
+    /// Moves the head on to `now`, and says where it is; `None` if this life is over.
+    fn arrive(&self, now: Instant) -> Option<Place> {
+        let slice = self.slice(now);
+        loop {
+            let word = self.head.load();
+            let head = Place::of_head(word);
+            let next = if self.is_mine(head) {
+                if self.is_back(head, now) {
+                    Place { series: head.series + 1, slice }
+                } else if slice > head.slice {
+                    Place { slice, ..head }
+                } else {
+                    return Some(head);
+                }
+            } else if LIFE.of32(self.control.load()) == self.life {
+                Place { series: self.series(), slice }
+            } else {
+                return None;
+            };
+            self.empty_for(next, word);
+            self.head.update(|seen| {
+                if seen == word { Step::Replace(next.head(), ()) } else { Step::Keep(()) }
+            });
+        }
+    }
+
+    /// S1: empties the slots that are not of the window that ends with `last`, while the head is
+    /// still `head`.
+    fn empty_for(&self, last: Place, head: u64) {
+        for (slot, index) in self.good.iter().chain(self.bad).zip((0..self.len()).cycle()) {
+            slot.update(|word| {
+                let stays = self.place_of(index, last).is_some_and(|place| place.is_in(word));
+                if word == 0 || stays || self.head.load() != head {
+                    return Step::Keep(());
+                }
+                Step::Replace(0, ())
+            });
+        }
+    }
+
+    /// The calls of the window that ends with `last`, and the bad ones among them.
+    fn sum(&self, last: Place) -> (u64, u64) {
+        let sum_of = |slots: &[W]| {
+            slots.iter().zip(0..).fold(0_u64, |sum, (slot, index)| {
+                let word = slot.load();
+                let counts = self.place_of(index, last).is_some_and(|place| place.is_in(word));
+                // OK: at most 1,000 × 2³⁶.
+                if counts { sum + COUNT.of(word) } else { sum }
+            })
+        };
+        let bad = sum_of(self.bad);
+        (sum_of(self.good) + bad, bad)
+    }
+
+    /// The slice that slot `index` counts while the window ends with `last`; `None` before time.
+    fn place_of(&self, index: u64, last: Place) -> Option<Place> {
+        let size = self.len();
+        // OK: both are below the size.
+        let back = (last.slice % size + size - index) % size;
+        Some(Place { slice: last.slice.checked_sub(back)?, ..last })
+    }
+
+    /// Whether `now` is so far behind that the clock has stepped back.
+    fn is_back(&self, head: Place, now: Instant) -> bool {
+        let window = self.slice_ns.saturating_mul(self.len());
+        let most = Duration::from_nanos(window).max(MAX_STEP_BACK);
+        let begun = head.slice.saturating_mul(self.slice_ns);
+        let last_round = head.series.trailing_ones() >= ROUNDS;
+        now.as_nanos() < begun.saturating_sub(saturating_nanos(most)) && !last_round
+    }
+
+    fn slice(&self, now: Instant) -> u64 {
+        // OK: not zero; and slices are so long that all times fit.
+        now.as_nanos() / self.slice_ns.max(1)
+    }
+
+    /// Whether the head is of this life, as far as it says.
+    fn is_mine(&self, head: Place) -> bool {
+        head.series >> ROUNDS == self.series() >> ROUNDS
+    }
+
+    /// The first series of this life.
+    fn series(&self) -> u64 {
+        SERIES.of(SERIES.set(0, u64::from(self.life) << ROUNDS))
+    }
+
+    fn slot(&self, slice: u64) -> usize {
+        // OK: not empty, and below its length.
+        usize::try_from(slice % self.len()).unwrap_or(usize::MAX)
+    }
+
+    fn len(&self) -> u64 {
+        // OK: a usize has 64 bits at most.
+        self.good.len() as u64
+    }
+}
+
+impl Place {
+    fn of_head(word: u64) -> Self {
+        Self { series: SERIES.of(word), slice: SLICE.of(word) }
+    }
+
+    fn head(self) -> u64 {
+        SERIES.set(SLICE.set(0, self.slice), self.series)
+    }
+
+    fn slot(self) -> u64 {
+        SLOT_SERIES.set(SLOT_SLICE.set(0, self.slice), self.series)
+    }
+
+    /// Whether a slot counts this slice.
+    fn is_in(self, word: u64) -> bool {
+        COUNT.set(word, 0) == self.slot()
+    }
+}
