@@ -1,0 +1,392 @@
+//! The pure gap tracker: what every number is, and what is missing.
+//!
+//! ```text
+//!        floor                       a gap           a gap      right edge   next
+//!          │                           │               │            │         │
+//!  ────────┴───────────────────────────┴───────────────┴────────────┴─────────┴──────▶ number
+//!  too old │ █ █ █ █ █ █ █ █ █ █ █ █ █ ░ ░ █ █ █ █ █ █ ░ █ █ █ █ █ █
+//!                                    │
+//!                            contiguous through
+//! ```
+//!
+//! | number | when | answer | becomes |
+//! |---|---|---|---|
+//! | the next | | next | the edge |
+//! | any | nothing came yet | first | the edge, and the floor unless that was set |
+//! | above the next | by at most the largest jump | ahead | the edge; a gap up to it opens |
+//! | above the next | by more | suspect | remembered |
+//! | below the edge | by more than the latest that is believed | suspect | remembered |
+//! | the one after a suspect | not believed by itself | restart | the first of a new run |
+//! | below the floor | | too old | – |
+//! | in a gap | | filled | out of the gap, which may become two |
+//! | otherwise | | duplicate | – |
+//!
+//! # Invariants
+//!
+//! - **S1** A number from the floor to the edge either is in a gap or has come, or was said never to.
+//! - **S2** Every number is answered with "not seen before" (first, next, ahead, filled, restart) once
+//!   at most between two restarts.
+//! - **S3** What was abandoned is below the floor, and was reported: by the answer, by
+//!   [`next_due`](State::next_due), or by whoever asked for it.
+//! - **S4** The list of gaps is exact (its own G1 and G2), and a jump costs the same however far it is.
+
+#[cfg(feature = "alloc")]
+use alloc::boxed::Box;
+use core::ops::RangeInclusive;
+
+use steadfast_backoff::Rng;
+use steadfast_core::Instant;
+
+use crate::config::Terms;
+use crate::gaps::{Gap, Gaps, Run};
+
+use crate::stats::Stats;
+
+pub use self::values::{Arrival, Batch, Change, Due, Notes, RangeError};
+
+mod absorb;
+mod values;
+
+/// Where the gaps of a tracker are unless something else is said.
+#[cfg(feature = "alloc")]
+pub type Heap = Box<[Gap]>;
+/// Where the gaps of a tracker are unless something else is said: without a heap, in memory of yours.
+#[cfg(not(feature = "alloc"))]
+pub type Heap = &'static mut [Gap];
+
+/// A gap tracker for a single owner. `S` is where its gaps are, `N` where it [notes](Notes) what happens
+/// to them.
+///
+/// It reads no clock: the time is an argument where it matters, which is where gaps open.
+///
+/// # Examples
+///
+/// ```
+/// use steadfast_core::Instant;
+/// use steadfast_sequence_tracker::{Arrival, Config, Gap};
+///
+/// let mut state = Config::new().state_in([Gap::EMPTY; 8])?;
+/// let now = Instant::ZERO;
+/// assert_eq!(state.record(1, now), Arrival::First);
+/// assert_eq!(state.record(2, now), Arrival::Next);
+/// assert_eq!(state.record(6, now), Arrival::Ahead { missing: 3, abandoned: None });
+/// assert_eq!(state.record(4, now), Arrival::Filled { remaining: 2, abandoned: None });
+/// assert!(state.missing().eq([3..=3, 5..=5]));
+/// assert_eq!(state.contiguous_through(), Some(2));
+/// # Ok::<(), steadfast_sequence_tracker::ConfigError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct State<S = Heap, N = ()> {
+    terms: Terms,
+    /// The number after the right edge; 0 before the first number, and after the last of all.
+    next: u64,
+    is_started: bool,
+    /// Before the first number: the one that has to come first.
+    awaited: Option<u64>,
+    /// The first number of this run.
+    base: u64,
+    /// Below it, everything is too old.
+    floor: u64,
+    gaps: Gaps<S>,
+    /// What would confirm a restart.
+    suspect: Option<u64>,
+    needs_resync: bool,
+    epoch: u64,
+    /// Of earlier runs, and what cannot be derived.
+    stats: Stats,
+    notes: N,
+}
+
+impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
+    pub(crate) const fn with_terms(terms: Terms, gaps: S, notes: N) -> Self {
+        Self {
+            terms,
+            next: 0,
+            is_started: false,
+            awaited: terms.starts_at,
+            base: 0,
+            floor: 0,
+            gaps: Gaps::new(gaps),
+            suspect: None,
+            needs_resync: false,
+            epoch: 0,
+            stats: Stats::NONE,
+            notes,
+        }
+    }
+
+    /// Says what `number` is, and remembers it.
+    #[inline]
+    pub fn record(&mut self, number: u64, now: Instant) -> Arrival {
+        // The next is 0 only if there is none.
+        if self.next != 0 && number == self.terms.width.truncate(self.next) {
+            self.next = self.next.wrapping_add(1);
+            return Arrival::Next;
+        }
+        self.record_closely(number, now)
+    }
+
+    /// Says what the numbers of `range` are, and remembers them, in one step.
+    ///
+    /// # Errors
+    ///
+    /// If it runs backwards, or is not of the configured width. (Of a width that wraps, a range may
+    /// run over the end: 65,534 to 1 are four numbers of 16 bits.)
+    pub fn record_range(
+        &mut self,
+        range: RangeInclusive<u64>,
+        now: Instant,
+    ) -> Result<Batch, RangeError> {
+        let run = self.extended(*range.start(), *range.end())?;
+        Ok(self.absorb(run, now))
+    }
+
+    /// Records a message that names its predecessor: it covers everything after `previous` up to the
+    /// end of `range`, also where numbers in between do not exist.
+    ///
+    /// That is how depth updates of exchanges are linked (`pu`, `U` and `u`; `prevSeqId` and `seqId`).
+    /// If `previous` is above the right edge, what is between is missing.
+    ///
+    /// # Errors
+    ///
+    /// If the range runs backwards, or does not come after `previous`: some feeds mark a restart so,
+    /// see [`reset`](State::reset).
+    pub fn record_linked(
+        &mut self,
+        previous: u64,
+        range: RangeInclusive<u64>,
+        now: Instant,
+    ) -> Result<Batch, RangeError> {
+        let (first, last) = (*range.start(), *range.end());
+        if first > last || previous >= first {
+            return Err(RangeError::Backwards { first: previous.max(first), last });
+        }
+        if !self.is_started {
+            return self.record_range(range, now);
+        }
+        // OK: above `previous`.
+        let run = self.extended(previous + 1, last)?;
+        let batch = self.absorb(run, now);
+        if batch.fresh == run.len() {
+            // Numbers that do not exist have not come.
+            self.stats.skipped = self.stats.skipped.saturating_add(first - previous - 1);
+        }
+        Ok(batch)
+    }
+
+    /// Everything through `number` exists, as a heartbeat or an end-of-stream message says: what has
+    /// not come of it is missing. Says how many that are more than before.
+    ///
+    /// # Errors
+    ///
+    /// If it is not of the configured width.
+    pub fn announce(&mut self, number: u64, now: Instant) -> Result<Batch, RangeError> {
+        let number = self.extended(number, number)?.last;
+        let mut batch = Batch::default();
+        match self.awaited {
+            Some(first) if !self.is_started && number >= first => self.start(first),
+            _ => {}
+        }
+        if self.is_started && number >= self.next && !self.is_at_end() {
+            self.leave_out(Run { first: self.next, last: number }, now, &mut batch);
+            self.next = number.wrapping_add(1);
+        }
+        Ok(batch)
+    }
+
+    /// The highest number that has come, or that is known to exist.
+    pub const fn right_edge(&self) -> Option<u64> {
+        if self.is_started { Some(self.next.wrapping_sub(1)) } else { None }
+    }
+
+    /// Everything up to this number has come, was given up, or never will.
+    pub fn contiguous_through(&self) -> Option<u64> {
+        match self.gaps.lowest() {
+            Some(gap) => gap.run.first.checked_sub(1),
+            None => self.right_edge(),
+        }
+    }
+
+    /// The missing numbers, lowest first.
+    pub fn missing(&self) -> impl DoubleEndedIterator<Item = RangeInclusive<u64>> + '_ {
+        self.gaps.as_slice().iter().map(|gap| gap.run.range())
+    }
+
+    /// The gaps, lowest first, with their age and what was done about them.
+    pub fn gaps(&self) -> &[Gap] {
+        self.gaps.as_slice()
+    }
+
+    /// How many numbers are missing.
+    pub const fn missing_count(&self) -> u64 {
+        self.gaps.missing()
+    }
+
+    /// The next gap that is to be requested at `now`, or that is given up: until there is none.
+    ///
+    /// `rng` draws the jitter of the [configured](crate::Config::request) delays.
+    pub fn next_due(&mut self, now: Instant, rng: &mut impl Rng) -> Option<Due> {
+        let policy = self.terms.request?;
+        for index in 0..self.gaps.as_slice().len() {
+            let gap = &mut self.gaps.as_mut_slice()[index];
+            if now < gap.since {
+                // The clock has stepped back: a gap is not of the future.
+                (gap.since, gap.due) = (now, None);
+            }
+            let first_due = || gap.since.saturating_add(policy.delay(0, rng));
+            let due = gap.due.unwrap_or_else(first_due);
+            gap.due = Some(due);
+            let age = now.saturating_duration_since(gap.since);
+            let is_old = policy.max_elapsed().is_some_and(|most| age >= most);
+            let is_last = policy.max_retries().is_some_and(|most| gap.requests >= most);
+            let (run, attempt) = (gap.run, gap.requests);
+            if is_old || is_last && now >= due {
+                if index > 0 {
+                    // S3: after those below it.
+                    continue;
+                }
+                self.gaps.take(0);
+                self.lose(run);
+                return Some(Due::GaveUp { run });
+            }
+            if now >= due {
+                gap.requests = attempt.saturating_add(1);
+                gap.due = Some(now.saturating_add(policy.delay(gap.requests, rng)));
+                return Some(Due::Request { run, attempt });
+            }
+        }
+        None
+    }
+
+    /// When [`next_due`](State::next_due) has something next, if nothing else happens; the time at which
+    /// a gap opened, if it has not been asked since.
+    pub fn due_at(&self) -> Option<Instant> {
+        self.terms.request?;
+        self.gaps.as_slice().iter().map(|gap| gap.due.unwrap_or(gap.since)).min()
+    }
+
+    /// Gives up all that is missing below `number`, and says how many numbers are lost by that.
+    pub fn give_up_below(&mut self, number: u64) -> u64 {
+        let Some(through) = number.checked_sub(1) else { return 0 };
+        let Some(edge) = self.right_edge() else { return 0 };
+        let lost = self.settle_through(edge.min(through), |run| Change::Abandoned { run });
+        self.stats.abandoned = self.stats.abandoned.saturating_add(lost);
+        lost
+    }
+
+    /// What is missing below `number` will never come, and is not lost either: the next is `number`,
+    /// unless a later one has come. Says how many numbers that were. (FIX: sequence reset, gap fill.)
+    pub fn skip_to(&mut self, number: u64) -> u64 {
+        match number.checked_sub(1) {
+            Some(through) => self.cover_through(through),
+            None => 0,
+        }
+    }
+
+    /// Whether a gap was so [large](crate::Config::resync_at) that a snapshot is better than filling it.
+    /// It stays so until [`resynced`](State::resynced).
+    pub const fn needs_resync(&self) -> bool {
+        self.needs_resync
+    }
+
+    /// A snapshot covers everything through `number`.
+    pub fn resynced(&mut self, number: u64) {
+        (self.needs_resync, self.suspect) = (false, None);
+        self.cover_through(number);
+    }
+
+    /// Forgets everything, for a new connection or session: whatever comes next is the first. Says how
+    /// many numbers were missing, and are lost.
+    pub fn reset(&mut self) -> u64 {
+        let lost = self.gaps.missing();
+        self.end_run();
+        self.awaited = self.terms.starts_at;
+        lost
+    }
+
+    /// [`record`](State::record) for streams whose messages say which epoch they belong to (a session, a
+    /// leader's term, a producer's epoch): a higher one than before resets the tracker, and what is of a
+    /// lower one is too old.
+    pub fn record_in(&mut self, epoch: u64, number: u64, now: Instant) -> Arrival {
+        if epoch < self.epoch {
+            return Arrival::TooOld;
+        }
+        if epoch == self.epoch {
+            return self.record(number, now);
+        }
+        if number > self.terms.width.max() {
+            return Arrival::OutOfRange;
+        }
+        self.epoch = epoch;
+        let was_started = self.is_started;
+        let lost = self.reset();
+        match self.record(number, now) {
+            Arrival::First | Arrival::Ahead { .. } if was_started => Arrival::Reset { lost },
+            arrival => arrival,
+        }
+    }
+
+    /// The 64-bit number that `number` on the wire means now; `None` if it is not of the configured
+    /// width.
+    pub const fn extend(&self, number: u64) -> Option<u64> {
+        let near = match (self.right_edge(), self.awaited) {
+            (Some(edge), _) => edge,
+            (None, Some(first)) => first,
+            (None, None) => number,
+        };
+        self.terms.width.extend(number, near)
+    }
+
+    /// What was counted so far, over all restarts.
+    pub fn stats(&self) -> Stats {
+        let expected = match self.right_edge() {
+            Some(edge) => (edge - self.base).saturating_add(1),
+            None => 0,
+        };
+        let expected = self.stats.expected.saturating_add(expected);
+        Stats { expected, missing: self.missing_count(), ..self.stats }
+    }
+
+    /// The terms.
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+}
+
+#[cfg(feature = "wait")]
+impl<S: Clone, N> State<S, N> {
+    /// What was noted since it was last asked for.
+    pub(crate) const fn notes(&mut self) -> &mut N {
+        &mut self.notes
+    }
+
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Numbers have come in order, and were seen by somebody else.
+    pub(crate) const fn set_next(&mut self, next: u64) {
+        self.next = next;
+    }
+
+    /// The same without notes.
+    pub(crate) fn without_notes(&self) -> State<S> {
+        let Self { terms, next, is_started, awaited, base, floor, ref gaps, .. } = *self;
+        let Self { suspect, needs_resync, epoch, stats, .. } = *self;
+        let gaps = gaps.clone();
+        State {
+            terms,
+            next,
+            is_started,
+            awaited,
+            base,
+            floor,
+            gaps,
+            suspect,
+            needs_resync,
+            epoch,
+            stats,
+            notes: (),
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! The gap tracker that many share: the machine under a lock that numbers in order do not take.
+//!
+//! The right edge is in a word beside the lock while nobody has to be told anything: then a number that
+//! is the next moves it by one compare-and-swap, and is done. Whoever takes the lock takes that word away
+//! first, so that what he sees stands still, and puts it back when he is done; while it is away everybody
+//! comes to the lock. Whoever waits keeps it away.
+//!
+//! | the word | says |
+//! |---|---|
+//! | 0 | ask under the lock |
+//! | other | the next number |
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::mem;
+use core::ops::RangeInclusive;
+
+use steadfast_backoff::{Random, Rng};
+use steadfast_core::feed::Feed;
+use steadfast_core::sync::Mutex;
+use steadfast_core::sync::atomic::AtomicU64;
+use steadfast_core::{Clock, Instant, Signal, Step, SystemClock, update};
+
+use crate::changes::Changes;
+use crate::config::{Config, ConfigError};
+use crate::gaps::Gap;
+use crate::state::{Arrival, Batch, Change, Due, Heap, RangeError, State};
+use crate::stats::Stats;
+use crate::wait::Seen;
+use crate::width::Width;
+
+/// A gap tracker for any number of threads and tasks.
+///
+/// A number in order takes one compare-and-swap and no lock, while gaps are open, too; everything else
+/// takes a lock for its own time. `C` is the clock, which is read only when a gap opens.
+///
+/// # Memory ordering
+///
+/// What happened before a number was recorded is visible to whoever records the next one, and to whoever
+/// has [waited](SequenceTracker::acquire) for it.
+///
+/// # Examples
+///
+/// ```
+/// use steadfast_core::ManualClock;
+/// use steadfast_sequence_tracker::{Arrival, Config};
+///
+/// let tracker = Config::new().build_with(ManualClock::new())?;
+/// tracker.record(1);
+/// assert!(matches!(tracker.record(5), Arrival::Ahead { missing: 3, .. }));
+/// assert_eq!(tracker.missing(), [2..=4]);
+/// tracker.record_range(2..=4)?;
+/// assert_eq!(tracker.contiguous_through(), Some(5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct SequenceTracker<C = SystemClock> {
+    next: AtomicU64,
+    width: Width,
+    inner: Mutex<Inner>,
+    /// Raised when what somebody waits for may have come.
+    arrived: Signal<C>,
+    feed: Feed<Change>,
+}
+
+pub(crate) struct Inner {
+    state: State<Heap, Vec<Change>>,
+    rng: Random,
+    /// Those who have to be told about numbers in order, too.
+    pub(crate) waiters: u32,
+    /// The lowest number that somebody waits for.
+    pub(crate) awaited: Option<u64>,
+    /// The run in which they began to wait.
+    run: u64,
+    /// How many changes there were: the number of the last.
+    noted: u64,
+}
+
+impl Config {
+    /// The shared tracker, on a clock of yours, with randomness of yours for the jitter of requests.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no such tracker.
+    pub fn build_seeded<C>(self, clock: C, rng: Random) -> Result<SequenceTracker<C>, ConfigError> {
+        let state = self.state_with(Vec::new())?;
+        let inner = Inner { state, rng, waiters: 0, awaited: None, run: 0, noted: 0 };
+        Ok(SequenceTracker {
+            next: AtomicU64::new(0),
+            width: self.width,
+            inner: Mutex::new(inner),
+            arrived: Signal::new(clock),
+            feed: Feed::new(),
+        })
+    }
+
+    /// The shared tracker, on a clock of yours.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no such tracker.
+    #[cfg(feature = "std")]
+    pub fn build_with<C>(self, clock: C) -> Result<SequenceTracker<C>, ConfigError> {
+        self.build_seeded(clock, Random::new())
+    }
+
+    /// The shared tracker, on the system's clock.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no such tracker.
+    #[cfg(feature = "std")]
+    pub fn build(self) -> Result<SequenceTracker, ConfigError> {
+        self.build_with(SystemClock)
+    }
+}
+
+impl<C: Clock> SequenceTracker<C> {
+    /// Says what `number` is, and remembers it.
+    #[inline]
+    pub fn record(&self, number: u64) -> Arrival {
+        self.record_when(number, || self.clock().now())
+    }
+
+    /// [`record`](Self::record) at `now`.
+    #[inline]
+    pub fn record_at(&self, number: u64, now: Instant) -> Arrival {
+        self.record_when(number, || now)
+    }
+
+    /// Says what the numbers of `range` are, and remembers them, in one step: see
+    /// [`State::record_range`].
+    ///
+    /// # Errors
+    ///
+    /// If it runs backwards, or is not of the configured width.
+    pub fn record_range(&self, range: RangeInclusive<u64>) -> Result<Batch, RangeError> {
+        self.record_range_at(range, self.clock().now())
+    }
+
+    /// [`record_range`](Self::record_range) at `now`.
+    ///
+    /// # Errors
+    ///
+    /// If it runs backwards, or is not of the configured width.
+    pub fn record_range_at(
+        &self,
+        range: RangeInclusive<u64>,
+        now: Instant,
+    ) -> Result<Batch, RangeError> {
+        self.change(|inner| inner.state.record_range(range, now))
+    }
+
+    /// Records a message that names its predecessor: see [`State::record_linked`].
+    ///
+    /// # Errors
+    ///
+    /// If the range runs backwards, or does not come after `previous`.
+    pub fn record_linked(
+        &self,
+        previous: u64,
+        range: RangeInclusive<u64>,
+    ) -> Result<Batch, RangeError> {
+        self.record_linked_at(previous, range, self.clock().now())
+    }
+
+    /// [`record_linked`](Self::record_linked) at `now`.
+    ///
+    /// # Errors
+    ///
+    /// If the range runs backwards, or does not come after `previous`.
+    pub fn record_linked_at(
+        &self,
+        previous: u64,
+        range: RangeInclusive<u64>,
+        now: Instant,
+    ) -> Result<Batch, RangeError> {
+        self.change(|inner| inner.state.record_linked(previous, range, now))
+    }
+
+    /// [`record`](Self::record) for streams whose messages say which epoch they belong to: see
+    /// [`State::record_in`].
+    pub fn record_in(&self, epoch: u64, number: u64) -> Arrival {
+        self.record_in_at(epoch, number, self.clock().now())
+    }
+
+    /// [`record_in`](Self::record_in) at `now`.
+    pub fn record_in_at(&self, epoch: u64, number: u64, now: Instant) -> Arrival {
+        self.change(|inner| inner.state.record_in(epoch, number, now))
+    }
+
+    /// Everything through `number` exists: see [`State::announce`].
+    ///
+    /// # Errors
+    ///
+    /// If it is not of the configured width.
+    pub fn announce(&self, number: u64) -> Result<Batch, RangeError> {
+        self.announce_at(number, self.clock().now())
+    }
+
+    /// [`announce`](Self::announce) at `now`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not of the configured width.
+    pub fn announce_at(&self, number: u64, now: Instant) -> Result<Batch, RangeError> {
+        self.change(|inner| inner.state.announce(number, now))
+    }
+
+    /// All gaps that are to be requested now, or are given up: see [`State::next_due`].
+    pub fn due(&self) -> Vec<Due> {
+        self.due_at(self.clock().now())
+    }
+
+    /// [`due`](Self::due) at `now`.
+    pub fn due_at(&self, now: Instant) -> Vec<Due> {
+        self.change(|inner| {
+            let Inner { state, rng, .. } = inner;
+            core::iter::from_fn(|| state.next_due(now, &mut || rng.next_u64())).collect()
+        })
+    }
+
+    #[inline]
+    fn record_when(&self, number: u64, now: impl FnOnce() -> Instant) -> Arrival {
+        let in_order = update(&self.next, |next| {
+            // 0 is no number to come, and says that the lock has to be asked.
+            match next.checked_add(1) {
+                Some(after) if next != 0 && number == self.width.truncate(next) => {
+                    Step::Replace(after, true)
+                }
+                _ => Step::Keep(false),
+            }
+        });
+        if in_order { Arrival::Next } else { self.record_closely(number, now) }
+    }
+
+    #[cold]
+    fn record_closely(&self, number: u64, now: impl FnOnce() -> Instant) -> Arrival {
+        // Before the lock: a clock may be code of somebody else's.
+        let now = now();
+        self.change(|inner| inner.state.record(number, now))
+    }
+}
+
+impl<C> SequenceTracker<C> {
+    /// The changes from now on: gaps that open, are filled, given up or settled, and restarts.
+    ///
+    /// The last 64 are kept for a reader who is slow. It ends when the tracker is dropped.
+    pub fn changes(&self) -> Changes {
+        Changes(self.feed.reader(|| self.with(|inner| inner.noted)))
+    }
+
+    /// When [`due`](Self::due) has something next: see [`State::due_at`].
+    pub fn next_due_at(&self) -> Option<Instant> {
+        self.with(|inner| inner.state.due_at())
+    }
+
+    /// Gives up all that is missing below `number`, and says how many numbers are lost by that.
+    pub fn give_up_below(&self, number: u64) -> u64 {
+        self.change(|inner| inner.state.give_up_below(number))
+    }
+
+    /// What is missing below `number` will never come, and is not lost either: see
+    /// [`State::skip_to`].
+    pub fn skip_to(&self, number: u64) -> u64 {
+        self.change(|inner| inner.state.skip_to(number))
+    }
+
+    /// Whether a gap was so large that a snapshot is better than filling it: see
+    /// [`State::needs_resync`].
+    pub fn needs_resync(&self) -> bool {
+        self.with(|inner| inner.state.needs_resync())
+    }
+
+    /// A snapshot covers everything through `number`.
+    pub fn resynced(&self, number: u64) {
+        self.change(|inner| inner.state.resynced(number));
+    }
+
+    /// Forgets everything, for a new connection or session: whatever comes next is the first. Says how
+    /// many numbers were missing, and are lost.
+    pub fn reset(&self) -> u64 {
+        self.change(|inner| inner.state.reset())
+    }
+
+    /// The highest number that has come, or that is known to exist.
+    pub fn right_edge(&self) -> Option<u64> {
+        self.with(|inner| inner.state.right_edge())
+    }
+
+    /// Everything up to this number has come, was given up, or never will.
+    pub fn contiguous_through(&self) -> Option<u64> {
+        self.with(|inner| inner.state.contiguous_through())
+    }
+
+    /// The missing numbers, lowest first.
+    pub fn missing(&self) -> Vec<RangeInclusive<u64>> {
+        self.with(|inner| inner.state.missing().collect())
+    }
+
+    /// How many numbers are missing.
+    pub fn missing_count(&self) -> u64 {
+        self.with(|inner| inner.state.missing_count())
+    }
+
+    /// The gaps, lowest first, with their age and what was done about them.
+    pub fn gaps(&self) -> Vec<Gap> {
+        self.with(|inner| inner.state.gaps().to_vec())
+    }
+
+    /// What was counted so far.
+    pub fn stats(&self) -> Stats {
+        self.with(|inner| inner.state.stats())
+    }
+
+    /// The pure machine as it is now.
+    pub fn snapshot(&self) -> State {
+        self.with(|inner| inner.state.without_notes())
+    }
+
+    /// The clock.
+    pub const fn clock(&self) -> &C {
+        self.arrived.clock()
+    }
+
+    pub(crate) const fn arrived(&self) -> &Signal<C> {
+        &self.arrived
+    }
+
+    /// Whether everything through `number` has come; if not, it is awaited from now on.
+    pub(crate) fn await_through(&self, number: u64, since: Option<u64>) -> Seen {
+        self.with(|inner| {
+            let run = inner.state.stats().restarts;
+            if since.is_some_and(|since| since != run) {
+                return Seen::Over;
+            }
+            match inner.state.contiguous_through() {
+                Some(through) if through >= number => Seen::Come(through),
+                _ => {
+                    if since.is_none() {
+                        inner.waiters += 1;
+                    }
+                    let lowest = inner.awaited.map_or(number, |awaited| awaited.min(number));
+                    (inner.awaited, inner.run) = (Some(lowest), run);
+                    // RACE: whoever brings it raises the signal after this lock. Model:
+                    // `what_comes_while_joining_is_seen`.
+                    Seen::NotYet { signals: self.arrived.count(), run }
+                }
+            }
+        })
+    }
+
+    /// What is missing through `number`.
+    pub(crate) fn missing_through(&self, number: u64) -> Vec<RangeInclusive<u64>> {
+        self.with(|inner| {
+            let below = |range: &RangeInclusive<u64>| *range.start() <= number;
+            let cut = |range: RangeInclusive<u64>| *range.start()..=number.min(*range.end());
+            let mut missing: Vec<_> = inner.state.missing().take_while(below).map(cut).collect();
+            let beyond = inner.state.right_edge().map_or(Some(number), |edge| edge.checked_add(1));
+            if let Some(first) = beyond.filter(|&first| first <= number) {
+                missing.push(first..=number);
+            }
+            missing
+        })
+    }
+
+    /// One waits less.
+    pub(crate) fn stop_waiting(&self) {
+        self.with(|inner| {
+            inner.waiters -= 1;
+            if inner.waiters == 0 {
+                inner.awaited = None;
+            }
+        });
+    }
+
+    /// Looks at the machine.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
+        self.inner.with(|inner| {
+            let taken = self.take_next();
+            if taken != 0 {
+                inner.state.set_next(taken);
+            }
+            let answer = f(inner);
+            self.put_next(inner);
+            answer
+        })
+    }
+
+    /// Changes the machine, and tells those whom it concerns.
+    fn change<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
+        let (answer, wakes, notes, last) = self.with(|inner| {
+            let answer = f(inner);
+            let notes = mem::take(inner.state.notes());
+            // OK: a list is not that long.
+            inner.noted = inner.noted.saturating_add(notes.len() as u64);
+            (answer, inner.has_come(), notes, inner.noted)
+        });
+        let first = last - notes.len() as u64;
+        for (note, number) in notes.into_iter().zip(first + 1..) {
+            self.feed.publish(note, |_| number);
+        }
+        if wakes {
+            self.arrived.raise();
+        }
+        answer
+    }
+
+    /// Takes the next number away from those who come in order.
+    fn take_next(&self) -> u64 {
+        // RACE: a number in order comes before this, and is seen by whoever has the lock, or finds
+        // nothing and comes to the lock. Model: `number_in_order_against_a_late_one`.
+        update(&self.next, |next| Step::Replace(0, next))
+    }
+
+    /// Lets those who come in order do so, unless somebody has to be told about them.
+    fn put_next(&self, inner: &Inner) {
+        let next = if inner.waiters == 0 { inner.state.next() } else { 0 };
+        update(&self.next, |_| Step::Replace(next, ()));
+    }
+}
+
+impl Inner {
+    /// Whether what somebody waits for has come.
+    pub(crate) fn has_come(&mut self) -> bool {
+        let Some(awaited) = self.awaited else { return false };
+        let run = self.state.stats().restarts;
+        let come = self.state.contiguous_through().is_some_and(|through| through >= awaited);
+        let tells = come || mem::replace(&mut self.run, run) != run;
+        if tells {
+            // Whoever is not served waits anew.
+            self.awaited = None;
+        }
+        tells
+    }
+}
+
+impl<C> fmt::Debug for SequenceTracker<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SequenceTracker").field("state", &self.snapshot()).finish_non_exhaustive()
+    }
+}
