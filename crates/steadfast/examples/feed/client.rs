@@ -13,6 +13,7 @@ use std::{fmt, io, thread};
 
 use steadfast::backoff::{self, Attempt, Backoff, Jitter, Policy};
 use steadfast::circuit_breaker::{self, CircuitBreaker, Window};
+use steadfast::sequence_tracker;
 use steadfast::token_bucket::{Acquire, AcquireError, ConfigError, TokenBucket};
 use steadfast::{Clock, Instant, SystemClock};
 use tokio::runtime::Runtime;
@@ -100,6 +101,9 @@ pub(crate) enum FeedError {
     Acquire(AcquireError),
     Reconnect(backoff::AcquireError),
     Permit(circuit_breaker::AcquireError),
+    Tracker(sequence_tracker::ConfigError),
+    /// The subscriber.
+    Panicked,
 }
 
 impl Client {
@@ -205,6 +209,8 @@ impl fmt::Display for FeedError {
             Self::Breaker(error) => error.fmt(f),
             Self::Acquire(error) => error.fmt(f),
             Self::Permit(error) => error.fmt(f),
+            Self::Tracker(error) => error.fmt(f),
+            Self::Panicked => f.write_str("the subscriber panicked"),
             Self::Reconnect(error) => error.fmt(f),
         }
     }

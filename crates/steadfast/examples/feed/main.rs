@@ -8,7 +8,8 @@
 //! has nothing in common with a token bucket, and cuts off a client that exceeds it. Now and then it
 //! is not well and answers nobody for a moment, or drops all connections and is away. The client's
 //! threads and tasks share one bucket, one breaker to leave it alone while it is not well, and one
-//! backoff to reconnect, and have to get along with that. The run ends with a table, and
+//! backoff to reconnect, and have to get along with that. Beside it a publisher sends ticks by datagrams,
+//! some of which are lost, repeated or out of order, and a subscriber has to get all of them in order. The run ends with a table, and
 //! with exit code 1 if anything was not as promised; `--cheat` shows that the server notices.
 //!
 //! | file | what it is about |
@@ -18,6 +19,7 @@
 //! | `downtime` | what the breaker did |
 //! | `protocol`, `link` | the lines on the wire, and one question and answer |
 //! | `server`, `log` | the judge |
+//! | `ticks`, `publisher`, `subscriber` | a stream with gaps, and how to fill them |
 //! | `report` | the live line and the table |
 
 mod client;
@@ -26,22 +28,28 @@ mod link;
 mod log;
 mod margin;
 mod protocol;
+mod publisher;
 mod report;
 mod server;
+mod subscriber;
+mod ticks;
 mod worker;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use crate::client::{Client, FeedError, PROBES, TASKS, THREADS};
 use crate::downtime::Downtime;
 use crate::margin::Margin;
 use crate::protocol::Quota;
-use crate::report::{Progress, Report, thousands};
+use crate::publisher::Publisher;
+use crate::report::{Progress, Report, Stream, thousands};
 use crate::server::Server;
+use crate::subscriber::Subscriber;
 
 /// What the server publishes.
 const QUOTA: Quota = Quota { limit: 1_000, window: Duration::from_secs(1) };
@@ -81,6 +89,12 @@ fn run(options: Options) -> Result<bool, FeedError> {
     let (sender, outcomes) = mpsc::channel();
     client.start(&runtime, &sender)?;
     drop(sender);
+    let subscriber = Subscriber::new()?;
+    let publisher = Arc::new(Publisher::start(subscriber.address()?)?);
+    let (recovery, ends, ending) = (publisher.recovery(), client.ends, Arc::clone(&publisher));
+    let subscription = thread::Builder::new()
+        .name("subscriber".into())
+        .spawn(move || subscriber.run(recovery, ends, || ending.end()))?;
 
     let progress = Progress::new();
     let mut finished = Vec::new();
@@ -99,8 +113,10 @@ fn run(options: Options) -> Result<bool, FeedError> {
     let elapsed = client.elapsed();
     progress.end()?;
 
+    let delivered = subscription.join().map_err(|_| FeedError::Panicked)??;
+    let stream = Stream { published: publisher.published(), delivered };
     let missing = THREADS + TASKS - finished.len() as u64;
-    let report = Report::new(&client, elapsed, server.seen(), &downtime, finished);
+    let report = Report::new(&client, elapsed, server.seen(), &downtime, stream, finished);
     let mut complaints = report.complaints();
     if missing > 0 {
         complaints.push(format!("{missing} of the workers panicked"));

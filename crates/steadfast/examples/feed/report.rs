@@ -9,7 +9,9 @@ use steadfast::token_bucket::Stats;
 
 use crate::client::{Client, FeedError, Kind, Outcome, PROBES, TASKS, THREADS};
 use crate::downtime::Downtime;
+use crate::publisher::Published;
 use crate::server::Seen;
+use crate::subscriber::Delivered;
 
 /// The live line: rewritten in place on a terminal, one after the other elsewhere.
 #[derive(Debug)]
@@ -48,6 +50,13 @@ impl Progress {
     }
 }
 
+/// The stream of ticks, as both sides saw it.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) published: Published,
+    pub(crate) delivered: Delivered,
+}
+
 /// A run that is over.
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
@@ -55,6 +64,7 @@ pub(crate) struct Report<'a> {
     elapsed: Duration,
     seen: Seen,
     downtime: &'a Downtime,
+    stream: Stream,
     stats: Stats,
     threads: Tally,
     tasks: Tally,
@@ -77,6 +87,7 @@ impl<'a> Report<'a> {
         elapsed: Duration,
         seen: Seen,
         downtime: &'a Downtime,
+        stream: Stream,
         outcomes: Vec<Outcome>,
     ) -> Self {
         let of = |kinds: &[Kind]| {
@@ -93,7 +104,7 @@ impl<'a> Report<'a> {
         let all = of(&[Kind::Thread, Kind::Task]);
         let failures = outcomes.into_iter().filter_map(|outcome| outcome.result.err()).collect();
         let stats = client.bucket.stats();
-        Self { client, elapsed, seen, downtime, stats, threads, tasks, all, failures }
+        Self { client, elapsed, seen, downtime, stream, stats, threads, tasks, all, failures }
     }
 
     /// Everything that was not as promised; nothing if all is well.
@@ -105,6 +116,11 @@ impl<'a> Report<'a> {
         let at_once = self.seen.illness.most_at_once;
         if at_once > PROBES.into() {
             complaints.push(format!("{at_once} probes at once, {PROBES} allowed"));
+        }
+        let Stream { published, delivered } = &self.stream;
+        if published.checksum != delivered.checksum {
+            let [sent, got] = [published.checksum.ticks, delivered.checksum.ticks].map(thousands);
+            complaints.push(format!("of {sent} ticks {got} were delivered, or not in order"));
         }
         if self.downtime.missed() > 0 {
             complaints.push(format!("changes of the breaker missed: {}", self.downtime.missed()));
@@ -207,6 +223,42 @@ impl fmt::Display for Report<'_> {
                 thousands(waits.waited),
                 millis(waits.longest_wait),
                 ratio(waits.wake_ups.into(), waits.waited.into(), 2),
+            ),
+        )?;
+        let Stream { published, delivered } = &self.stream;
+        line(
+            "ticks",
+            format!(
+                "{} in {} sessions: {} dropped, {} repeated, {} out of order",
+                thousands(published.checksum.ticks),
+                published.sessions,
+                thousands(published.dropped),
+                thousands(published.repeated),
+                thousands(published.reordered),
+            ),
+        )?;
+        line(
+            "gaps",
+            format!(
+                "{} found, the largest of {}; {} ticks requested in {} ranges, {} of them needlessly",
+                thousands(delivered.gaps),
+                delivered.largest,
+                thousands(published.asked_for),
+                thousands(published.requests),
+                thousands(published.needless),
+            ),
+        )?;
+        line(
+            "delivered",
+            format!(
+                "{} ticks, {}; {} duplicates left out",
+                thousands(delivered.checksum.ticks),
+                if published.checksum == delivered.checksum {
+                    "all of them in order, by checksum"
+                } else {
+                    "NOT what was published"
+                },
+                thousands(delivered.stats.duplicates),
             ),
         )?;
         line("violations", thousands(seen.violations))
