@@ -117,6 +117,11 @@ impl<'a, W: Word> Slices<'a, W> {
             // Looking moves nothing.
             let at = if self.is_back(head, now) { head.slice } else { self.slice(now) };
             let place = Place { slice: at.max(head.slice), ..head };
+            // S1 is about the head's window. Of one that has nothing in common with it, the low bits
+            // of a slice say nothing.
+            if place.slice - head.slice >= self.len() {
+                return (0, 0);
+            }
             let sum = self.sum(place);
             // RACE: calls came in between. Model: `slices_count_every_call_once`.
             if self.head.load() == word && self.sum(place) == sum {
@@ -155,9 +160,13 @@ impl<'a, W: Word> Slices<'a, W> {
     /// S1: empties the slots that are not of the window that ends with `last`, while the head is
     /// still `head`.
     fn empty_for(&self, last: Place, head: u64) {
+        let before = Place::of_head(head);
         for (slot, index) in self.good.iter().chain(self.bad).zip((0..self.len()).cycle()) {
+            // The same slice, all of it: what a slot says is only its low bits.
+            let place = self.place_of(index, last);
+            let place = place.filter(|_| place == self.place_of(index, before));
             slot.update(|word| {
-                let stays = self.place_of(index, last).is_some_and(|place| place.is_in(word));
+                let stays = place.is_some_and(|place| place.is_in(word));
                 if word == 0 || stays || self.head.load() != head {
                     return Step::Keep(());
                 }
