@@ -345,14 +345,21 @@ impl<M: Memory> State<M> {
         self.control().life()
     }
 
-    /// Whether it is as good as a new one: closed, and nothing bad is in any window.
+    /// Whether it is as good as a new one: closed, and nothing bad is in any window. A trip and a
+    /// ramp-up are forgotten as soon as they make no difference any more.
     pub fn is_idle(&self, now: Instant) -> bool {
         let control = self.control();
+        let life = control.life();
         let is_bad = |tally: &Option<Tally>| tally.is_some_and(|tally| tally.bad > 0);
-        control.kind() == Kind::Closed
+        let admits_all = match control.kind() {
+            Kind::Closed => true,
+            Kind::Ramping => self.share(life, now).is_none(),
+            _ => false,
+        };
+        admits_all
             && control.row() == 0
-            && control.trips() == 0
-            && !self.tallies(control.life(), now).iter().any(is_bad)
+            && (control.trips() == 0 || self.is_healthy(life, now))
+            && !self.tallies(life, now).iter().any(is_bad)
     }
 
     /// How often it opened in all.
@@ -456,11 +463,7 @@ impl<M: Memory> State<M> {
         if !is_closed(control) {
             return Effects::NONE;
         }
-        let healthy = self.since().read(life).is_some_and(|since| {
-            let reset_after = self.terms.reset_after;
-            !reset_after.is_zero() && now.saturating_duration_since(since) >= reset_after
-        });
-        let number = if healthy { 0 } else { control.trips() };
+        let number = if self.is_healthy(life, now) { 0 } else { control.trips() };
         let duration = self.break_of(number, retry_after, breaks);
         // RACE: another bad call may have tripped it first: one of them does. Model:
         // `two_failures_at_once_trip_once`.
@@ -472,6 +475,14 @@ impl<M: Memory> State<M> {
             _ => Step::Keep(None),
         });
         won.map_or(Effects::NONE, |(from, to)| self.opened(from, to, reason, duration, now))
+    }
+
+    /// Whether a closed life has lasted so long that the next trip is the first in a row.
+    fn is_healthy(&self, life: u32, now: Instant) -> bool {
+        let reset_after = self.terms.reset_after;
+        let since = self.since().read(life);
+        !reset_after.is_zero()
+            && since.is_some_and(|since| now.saturating_duration_since(since) >= reset_after)
     }
 
     /// How long to stay open. It may run code of somebody else's: nothing has been changed yet.
