@@ -420,13 +420,12 @@ impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
     /// As a newcomer, or in turn for the head of the line. The change has to be announced, with no
     /// lock held.
     pub(crate) fn begin(&self, in_turn: bool, now: Instant) -> (Decision, Option<Change>) {
-        let (decision, change) = self.state.begin(in_turn, now);
-        self.count(matches!(decision, Decision::Granted(_)));
-        (decision, change)
+        self.state.begin(in_turn, now)
     }
 
+    /// Counts a call that was permitted, or rejected for good.
     #[inline]
-    fn count(&self, permitted: bool) {
+    pub(crate) fn count(&self, permitted: bool) {
         if let Some(counts) = &self.counts {
             counts.count(permitted);
         }
@@ -523,6 +522,7 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
         }
         let (now, name) = (time(), self.name);
         let (decision, change) = self.begin(false, now);
+        self.count(matches!(decision, Decision::Granted(_)));
         // Before it is announced, which may panic.
         let permit = match decision {
             Decision::Granted(pass) => Some(Permit::new(self, pass)),

@@ -337,7 +337,8 @@ impl Config {
     }
 
     /// Counts calls that were permitted and calls that were rejected, for
-    /// [`metrics`](crate::CircuitBreaker::metrics): one more shared write a call.
+    /// [`metrics`](crate::CircuitBreaker::metrics): one more shared write a call. Who waits is
+    /// counted when the wait ends, and not at all if it is dropped.
     pub const fn counted(mut self, counted: bool) -> Self {
         self.counted = counted;
         self

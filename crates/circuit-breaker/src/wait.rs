@@ -86,7 +86,10 @@ impl<C: Timer, M: Memory<Word = AtomicU64>> Gate for CircuitBreaker<C, M> {
             self.feed().defer(change);
         }
         match decision {
-            Decision::Granted(pass) => Attempt::Granted(pass),
+            Decision::Granted(pass) => {
+                self.count(true);
+                Attempt::Granted(pass)
+            }
             Decision::Open { .. }
             | Decision::Busy
             | Decision::RampingUp { .. }
@@ -108,6 +111,7 @@ impl<C: Timer, M: Memory<Word = AtomicU64>> Gate for CircuitBreaker<C, M> {
     }
 
     fn missed(&self, missed: Missed) -> AcquireError {
+        self.count(false);
         AcquireError::new(missed, self.shown_name())
     }
 
