@@ -45,6 +45,9 @@
 //! | `state/calls.rs` | the window of the last N calls |
 //! | `state/slices.rs` | the window of the last so much time |
 //!
+//! Where a number of a life comes round again before what was left under it is overwritten,
+//! `state/sweep.rs` has emptied it.
+//!
 //! # Invariants
 //!
 //! - **I1** A life ends once: with one change of the control word. Everything else that says something
@@ -83,6 +86,7 @@ mod probes;
 mod ramp;
 mod slices;
 mod stamp;
+mod sweep;
 mod terms;
 mod values;
 mod word;
@@ -513,7 +517,7 @@ impl<M: Memory> State<M> {
     ) -> Effects {
         self.words.last_break.update(|_| Step::Replace(saturating_nanos(duration), ()));
         self.words.opened.update(|opened| Step::Replace(opened.saturating_add(1), ()));
-        self.since().write(to.life(), now);
+        self.began(to.life(), now);
         self.until().write(to.life(), now.saturating_add(duration));
         Effects::of(from, to, reason, now)
     }
@@ -533,6 +537,12 @@ impl<M: Memory> State<M> {
         Some((until, change))
     }
 
+    /// What every life begins with.
+    pub(super) fn began(&self, life: u32, now: Instant) {
+        self.since().write(life, now);
+        self.sweep(life);
+    }
+
     /// Ends a life if `next` says with what, and completes the next but for what an open one has.
     fn change(
         &self,
@@ -548,7 +558,7 @@ impl<M: Memory> State<M> {
             }
         });
         changed.map_or(Effects::NONE, |(from, to)| {
-            self.since().write(to.life(), now);
+            self.began(to.life(), now);
             Effects::of(from, to, reason, now)
         })
     }

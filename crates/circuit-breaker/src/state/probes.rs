@@ -113,7 +113,7 @@ impl<M: Memory> State<M> {
                         return self.opened(from, to, Reason::ProbesFailed, duration, now);
                     }
                     _ => {
-                        self.since().write(to.life(), now);
+                        self.began(to.life(), now);
                         return Effects::of(from, to, Reason::ProbesSucceeded, now);
                     }
                 },

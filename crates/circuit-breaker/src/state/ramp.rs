@@ -25,7 +25,7 @@ const RAMP_STEPS: u64 = 100;
 
 const RAMP_SHARE: Field = Field::lowest(30);
 const RAMP_WAITERS: Field = RAMP_SHARE.above(8);
-const RAMP_LIFE: Field = RAMP_WAITERS.above(26);
+pub(super) const RAMP_LIFE: Field = RAMP_WAITERS.above(26);
 
 /// From a share in billionths to all, evenly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

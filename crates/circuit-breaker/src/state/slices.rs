@@ -42,6 +42,8 @@ const SLICE: Field = Field::lowest(51);
 /// Life and round together are a serial number.
 const SERIES: Field = SLICE.above(13);
 const ROUNDS: u32 = 3;
+/// In the head and in slots: the life alone.
+pub(super) const SLICES_LIFE: Field = SLICE.above(ROUNDS).above(10);
 
 const COUNT: Field = Field::lowest(36);
 const SLOT_SLICE: Field = COUNT.above(15);

@@ -37,6 +37,11 @@ const TAKEN: Field = Field::lowest(1);
 const TAKING: Field = TAKEN.above(11);
 const LEASE_LIFE: Field = TAKING.above(20);
 
+/// The life in an instant's words.
+pub(super) const STAMP_LIFE: Field = HALF.above(26);
+/// The life in a lease's words.
+pub(super) const LEASE_WORD_LIFE: Field = HALF.above(1).above(11).above(20);
+
 /// An instant that belongs to a life.
 #[derive(Debug)]
 pub(super) struct Stamp<'a, W> {
@@ -58,7 +63,7 @@ impl<W: Word> Stamp<'_, W> {
         let at = at.as_nanos();
         for (word, half) in [(self.high, at >> 32), (self.low, at)] {
             word.update(|seen| {
-                if LIFE.is_after(OWNER.of(seen), u64::from(life)) {
+                if seen != 0 && LIFE.is_after(OWNER.of(seen), u64::from(life)) {
                     return Step::Keep(());
                 }
                 Step::Replace(owned(life, half), ())
