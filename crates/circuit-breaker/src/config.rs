@@ -196,6 +196,8 @@ pub struct Config {
     pub(crate) ramp_up: Option<(f64, Duration)>,
     pub(crate) max_waiters: u32,
     pub(crate) counted: bool,
+    // Not data: and without this, serde would read from what lives for ever only.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) name: Option<&'static str>,
 }
 
