@@ -1,6 +1,8 @@
-//! What the documentation promises, one claim a test. Waiting has its own files.
+//! What the documentation promises of rules, phases and times, one claim a test. How a breaker is
+//! used, watched and configured has its own files.
 
 #![cfg(all(feature = "std", not(loom)))]
+#![expect(clippy::large_types_passed_by_value, reason = "a configuration is built once")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,8 +11,8 @@ use std::time::Duration;
 
 use steadfast_circuit_breaker::state::{Decision, MAX_STEP_BACK};
 use steadfast_circuit_breaker::{
-    CallError, Change, CircuitBreaker, Config, ConfigError, Counted, Outcome, Permit, Phase,
-    Reason, Tally, Trip, TryAcquireError, Window,
+    Change, CircuitBreaker, Config, Outcome, Permit, Phase, Reason, Tally, Trip, TryAcquireError,
+    Window,
 };
 use steadfast_core::{Clock, Instant, ManualClock};
 
@@ -298,7 +300,7 @@ mod windows_of_time {
     #[test]
     fn slices_that_do_not_divide_the_window_together_are_not_shorter_than_it() {
         // 3 slices of 33,334 ns.
-        let window = Window::time(Duration::from_nanos(100_000)).slices(3).minimum(100);
+        let window = Window::time(Duration::from_micros(100)).slices(3).minimum(100);
         let breaker = by_time(1.0, window);
         fail(&breaker, Instant::ZERO);
         assert_eq!(tally(&breaker, Instant::from_nanos(100_001)), (1, 1));
@@ -320,17 +322,18 @@ mod windows_of_time {
     #[test]
     fn what_was_counted_before_a_pause_does_not_come_back_however_long_it_was() {
         // A slot says the low bits of its slice, so pauses of powers of two are the ones to try.
-        for slices in [1, 2, 3, 10] {
+        for slices in [1, 2, 3, 10_u32] {
+            let within = u64::from(slices);
             for bits in 0..40 {
-                let window = Window::time(secs(slices)).minimum(2).slices(slices as u32);
+                let window = Window::time(secs(within)).minimum(2).slices(slices);
                 let breaker = by_time(1.0, window);
                 fail(&breaker, s(0));
                 for pause in [(1 << bits) - 1, 1 << bits, (1 << bits) + 1_u64] {
                     let Some(then) = pause.checked_mul(1_000_000_000) else { continue };
                     let then = Instant::from_nanos(then);
-                    let expected = u64::from(pause < slices);
+                    let expected = u64::from(pause < within);
                     assert_eq!(tally(&breaker, then), (expected, expected), "{slices} {pause}");
-                    if pause < slices {
+                    if pause < within {
                         continue;
                     }
                     let fresh = by_time(1.0, window);
@@ -396,7 +399,7 @@ mod windows_of_time {
 
     #[test]
     fn at_the_end_of_time_it_still_counts() {
-        let breaker = by_time(0.5, Window::time(Duration::from_nanos(10_000)).slices(1).minimum(4));
+        let breaker = by_time(0.5, Window::time(Duration::from_micros(10)).slices(1).minimum(4));
         assert_eq!(failures_to_trip(&breaker, Instant::MAX), 4);
         let longest = Window::time(Duration::from_nanos(u64::MAX - 1)).minimum(4);
         assert_eq!(failures_to_trip(&by_time(0.5, longest), Instant::MAX), 4);
@@ -417,8 +420,8 @@ mod slow_calls {
     #[test]
     fn a_call_as_slow_as_the_threshold_is_slow_and_a_nanosecond_less_is_not() {
         let breaker = slow(Window::calls(2));
-        call(&breaker, Outcome::Success, secs(2) - NANOSECOND);
-        call(&breaker, Outcome::Success, secs(2) - NANOSECOND);
+        call(&breaker, Outcome::Success, secs(2).saturating_sub(NANOSECOND));
+        call(&breaker, Outcome::Success, secs(2).saturating_sub(NANOSECOND));
         assert_eq!(breaker.metrics_at(s(102)).slow_by_calls, Some(Tally { calls: 2, bad: 0 }));
         call(&breaker, Outcome::Success, secs(2));
         assert_eq!(breaker.phase_at(s(102)), Phase::Open);
@@ -1365,7 +1368,11 @@ mod clocks {
             reason: Reason::ClockSteppedBack,
         };
         assert_eq!(change, expected);
-        assert!(breaker.try_acquire_at(back.saturating_add(secs(10) - NANOSECOND)).is_err());
+        assert!(
+            breaker
+                .try_acquire_at(back.saturating_add(secs(10)).saturating_sub(NANOSECOND))
+                .is_err()
+        );
         assert!(permit(&breaker, back.saturating_add(secs(10))).is_probe());
         assert_eq!(breaker.metrics_at(s(100)).trips, 1, "it is no trip");
     }
