@@ -249,7 +249,7 @@ mod changes {
             let reader = scope.spawn(move || Iterator::next(&mut changes));
             breaker.force_open();
             let seen = reader.join().expect("no panic").expect("a change");
-            assert_eq!(seen.change.to, Phase::ForcedOpen);
+            assert_eq!(seen.change.to, ForcedOpen);
         });
     }
 
@@ -276,7 +276,7 @@ mod changes {
         assert!(flag.0.load(Ordering::SeqCst));
         let seen = changes.poll_next_unpin(&mut Context::from_waker(&waker));
         let Poll::Ready(Some(seen)) = seen else { panic!("{seen:?}") };
-        assert_eq!(seen.change.to, Phase::ForcedOpen);
+        assert_eq!(seen.change.to, ForcedOpen);
         assert!(changes.poll_next_unpin(&mut Context::from_waker(&waker)).is_pending());
     }
 
