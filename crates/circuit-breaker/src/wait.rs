@@ -80,13 +80,16 @@ impl<C: Timer, M: Memory<Word = AtomicU64>> Gate for CircuitBreaker<C, M> {
     }
 
     fn attempt(&self, (): (), turn: Turn, now: Instant) -> Attempt<Pass, AcquireError> {
-        let (decision, change) = self.begin(turn == Turn::Head, now);
+        let (decision, change) = self.state().begin(turn == Turn::Head, now);
         if let Some(change) = change {
             // To be announced, which runs code of somebody else's, when no lock is held.
             self.feed().defer(change);
         }
         match decision {
-            Decision::Granted(pass) => Attempt::Granted(pass),
+            Decision::Granted(pass) => {
+                self.count(true);
+                Attempt::Granted(pass)
+            }
             Decision::Open { .. }
             | Decision::Busy
             | Decision::RampingUp { .. }
@@ -108,6 +111,7 @@ impl<C: Timer, M: Memory<Word = AtomicU64>> Gate for CircuitBreaker<C, M> {
     }
 
     fn missed(&self, missed: Missed) -> AcquireError {
+        self.count(false);
         AcquireError::new(missed, self.shown_name())
     }
 
@@ -116,8 +120,8 @@ impl<C: Timer, M: Memory<Word = AtomicU64>> Gate for CircuitBreaker<C, M> {
     }
 
     fn afterwards(&self) {
-        for change in self.feed().deferred() {
-            self.announce(change);
+        while let Some(change) = self.feed().deferred() {
+            self.tell_of(change);
         }
     }
 
