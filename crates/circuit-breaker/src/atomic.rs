@@ -417,12 +417,6 @@ impl<C, M: Memory> CircuitBreaker<C, M> {
 }
 
 impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
-    /// As a newcomer, or in turn for the head of the line. The change has to be announced, with no
-    /// lock held.
-    pub(crate) fn begin(&self, in_turn: bool, now: Instant) -> (Decision, Option<Change>) {
-        self.state.begin(in_turn, now)
-    }
-
     /// Counts a call that was permitted, or rejected for good.
     #[inline]
     pub(crate) fn count(&self, permitted: bool) {
@@ -459,8 +453,17 @@ impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
         }
     }
 
+    /// Tells of a change that was made by asking for leave.
     #[cold]
-    pub(crate) fn announce(&self, change: Change) {
+    pub(crate) fn tell_of(&self, change: Change) {
+        // A break that begins again ends earlier than those in line were told. Otherwise it is the
+        // first in line who asked, or nobody waits.
+        let wake = if change.to == Phase::Open { Wake::First } else { Wake::Nobody };
+        self.tell(Effects { wake, change: Some(change) });
+    }
+
+    #[cold]
+    fn announce(&self, change: Change) {
         self.feed.publish(change);
         self.hooks.changed(change);
     }
@@ -500,6 +503,15 @@ fn own_draw() -> u64 {
     0
 }
 
+/// A report that is under way: if this is dropped, it was interrupted.
+struct Interrupted<'a, C, M: Memory<Word = AtomicU64>>(&'a CircuitBreaker<C, M>);
+
+impl<C, M: Memory<Word = AtomicU64>> Drop for Interrupted<'_, C, M> {
+    fn drop(&mut self) {
+        self.0.tell(Effects { wake: Wake::First, change: None });
+    }
+}
+
 /// What a [`Permit`] reports to: a [`CircuitBreaker`].
 pub trait Owner {
     /// Leave for a call at `now`, or at the clock's time.
@@ -521,7 +533,7 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
             return Ok(pass);
         }
         let (now, name) = (time(), self.name);
-        let (decision, change) = self.begin(false, now);
+        let (decision, change) = self.state.begin(false, now);
         self.count(matches!(decision, Decision::Granted(_)));
         // Before it is announced, which may panic.
         let permit = match decision {
@@ -529,8 +541,7 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
             _ => None,
         };
         if let Some(change) = change {
-            // A newcomer changes the phase only where nobody waits.
-            self.announce(change);
+            self.tell_of(change);
         }
         mem::forget(permit);
         match decision {
@@ -547,7 +558,11 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
     #[inline]
     fn report_at(&self, pass: Pass, outcome: Outcome, now: Option<Instant>) {
         let time = || now.unwrap_or_else(|| self.clock.now());
-        self.tell(self.state.report(pass, outcome, time, |trip| self.break_of(trip)));
+        // If whoever is asked for the break panics, a probe has given its place back all the same.
+        let interrupted = Interrupted(self);
+        let effects = self.state.report(pass, outcome, time, |trip| self.break_of(trip));
+        mem::forget(interrupted);
+        self.tell(effects);
     }
 
     fn note_slow_at(&self, pass: &mut Pass, now: Option<Instant>) {

@@ -1,10 +1,9 @@
 //! Changes of the phase, for whoever wants to follow them.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
+use alloc::collections::VecDeque;
 use core::fmt;
 use core::future::Future;
-use core::mem;
 use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -55,7 +54,7 @@ impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
 pub(crate) struct Feed {
     log: Mutex<Option<Arc<Log>>>,
     /// Changes that were made under the lock of the line, to be announced after it.
-    deferred: Mutex<Vec<Change>>,
+    deferred: Mutex<VecDeque<Change>>,
 }
 
 struct Log {
@@ -74,7 +73,7 @@ struct Ring {
 impl Feed {
     const_unless_loom! {
         pub(crate) const fn new() -> Self {
-            Self { log: Mutex::new(None), deferred: Mutex::new(Vec::new()) }
+            Self { log: Mutex::new(None), deferred: Mutex::new(VecDeque::new()) }
         }
     }
 
@@ -87,12 +86,12 @@ impl Feed {
 
     /// Keeps a change for somebody who holds no lock.
     pub(crate) fn defer(&self, change: Change) {
-        self.deferred.with(|deferred| deferred.push(change));
+        self.deferred.with(|deferred| deferred.push_back(change));
     }
 
-    /// What was kept.
-    pub(crate) fn deferred(&self) -> Vec<Change> {
-        self.deferred.with(mem::take)
+    /// The first that was kept. One at a time: telling of it may panic, and the others are kept.
+    pub(crate) fn deferred(&self) -> Option<Change> {
+        self.deferred.with(VecDeque::pop_front)
     }
 
     /// The log, and the number of the first change after this.

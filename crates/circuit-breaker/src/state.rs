@@ -334,12 +334,17 @@ impl<M: Memory> State<M> {
                 _ => Look::Event(Instant::MAX),
             },
             Kind::HalfOpen => {
-                let free = u64::from(self.terms.probes.saturating_sub(control.in_flight()));
+                let in_flight = control.in_flight();
+                let free = u64::from(self.terms.probes.saturating_sub(in_flight));
                 if ahead < free {
                     return Look::Ready;
                 }
-                let (expired, first) = self.leases().expiry(&self.terms, life, now);
-                if ahead < free + u64::from(expired) { Look::Ready } else { Look::Event(first) }
+                let expiry = self.leases().expiry(&self.terms, life, in_flight, now);
+                if ahead < free + u64::from(expiry.expired) {
+                    Look::Ready
+                } else {
+                    Look::Event(expiry.next)
+                }
             }
         }
     }
@@ -371,9 +376,13 @@ impl<M: Memory> State<M> {
         self.words.opened.load()
     }
 
-    /// Whether a line waits, and newcomers may not overtake it.
+    /// Whether a line waits, and newcomers may not overtake it. Whoever [says](State::set_occupied)
+    /// so later sees all that this thread did before.
     pub fn is_occupied(&self) -> bool {
-        self.control().is_occupied()
+        // RACE: somebody may join who does not see yet when the break ends, and whose mark is not seen
+        // here. Not by an exchange: of his and this one the later sees the earlier. Model:
+        // `a_trip_against_an_acquire_is_seen`.
+        self.words.control.update(|word| Step::Replace(word, Control(word).is_occupied()))
     }
 
     /// Says whether a line waits.

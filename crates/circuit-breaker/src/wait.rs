@@ -80,7 +80,7 @@ impl<C: Timer, M: Memory<Word = AtomicU64>> Gate for CircuitBreaker<C, M> {
     }
 
     fn attempt(&self, (): (), turn: Turn, now: Instant) -> Attempt<Pass, AcquireError> {
-        let (decision, change) = self.begin(turn == Turn::Head, now);
+        let (decision, change) = self.state().begin(turn == Turn::Head, now);
         if let Some(change) = change {
             // To be announced, which runs code of somebody else's, when no lock is held.
             self.feed().defer(change);
@@ -120,8 +120,8 @@ impl<C: Timer, M: Memory<Word = AtomicU64>> Gate for CircuitBreaker<C, M> {
     }
 
     fn afterwards(&self) {
-        for change in self.feed().deferred() {
-            self.announce(change);
+        while let Some(change) = self.feed().deferred() {
+            self.tell_of(change);
         }
     }
 

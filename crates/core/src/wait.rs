@@ -291,17 +291,18 @@ impl<O: Deref<Target: Gate + Sized>> Wait<O> {
                 }
             };
             visit.again = true;
+            if matches!(round, Round::Over(_) | Round::Rejoin) {
+                // It has left the line, whatever becomes of what follows.
+                self.ticket = None;
+            }
             if !matches!(round, Round::Over(Ok(_))) {
                 gate.afterwards();
             }
             match round {
-                Round::Over(result) => {
-                    self.ticket = None;
-                    return Ok(self.finish(result));
-                }
+                Round::Over(result) => return Ok(self.finish(result)),
                 Round::Wait(until) => return Err(until),
                 Round::NeedWaker => visit.fresh_waker = Some(poller.waker.clone()),
-                Round::Rejoin => self.ticket = None,
+                Round::Rejoin => {}
                 Round::Spin(until) => spin(gate.timer(), now, until),
             }
         }
