@@ -12,7 +12,7 @@ use steadfast_core::sync::atomic::{AtomicU64, Ordering, fence};
 use steadfast_core::sync::zeros;
 use steadfast_core::{Clock, Instant, Line, Step, SystemClock, const_unless_loom, update};
 
-use crate::changes::Feed;
+use crate::changes::{Deferred, Feed};
 use crate::config::{Config, ConfigError};
 use crate::error::{Name, TryAcquireError};
 use crate::hooks::Hooks;
@@ -83,6 +83,7 @@ pub struct CircuitBreaker<C = SystemClock, M: Memory = Heap> {
     hooks: Hooks,
     line: Line,
     feed: Feed,
+    deferred: Deferred,
 }
 
 /// Calls permitted and rejected.
@@ -122,8 +123,7 @@ impl Word for AtomicU64 {
 }
 
 impl Config {
-    /// The breaker, on a clock of yours, in memory of yours whose words are all zero, with a seed of
-    /// yours for the jitter of growing breaks. There is no default seed without an operating system: a
+    /// The breaker, on a clock of yours, in memory of yours, with a seed of yours for the jitter of growing breaks. There is no default seed without an operating system: a
     /// whole fleet would probe in step.
     ///
     /// # Errors
@@ -241,6 +241,7 @@ impl Config {
                 hooks: Hooks::NONE,
                 line: Line::new(),
                 feed: Feed::new(),
+                deferred: Deferred::new(),
             }
         }
     }
@@ -383,7 +384,8 @@ impl<C, M: Memory> CircuitBreaker<C, M> {
     /// Asks `f` how long to stay open, instead of the configuration. Replaces an earlier one.
     ///
     /// It runs in whoever reports the failure, with no lock held, before the breaker opens. If it
-    /// panics the breaker stays as it is, the failure is counted, and the next one asks again.
+    /// panics the breaker stays as it is and the next failure asks again; that of a closed breaker is
+    /// counted, that of a probe is ignored. A break of zero admits a probe at once.
     #[cfg(feature = "alloc")]
     pub fn break_by(mut self, f: impl Fn(Trip) -> Duration + Send + Sync + 'static) -> Self {
         self.hooks.set_break_by(Box::new(f));
@@ -414,6 +416,10 @@ impl<C, M: Memory> CircuitBreaker<C, M> {
     pub(crate) const fn feed(&self) -> &Feed {
         &self.feed
     }
+
+    pub(crate) const fn deferred(&self) -> &Deferred {
+        &self.deferred
+    }
 }
 
 impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
@@ -433,7 +439,7 @@ impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
 
     /// Tells those whom it concerns: first those who wait, then those who watch.
     #[inline]
-    fn tell(&self, effects: Effects) {
+    pub(crate) fn tell(&self, effects: Effects) {
         if effects != Effects::NONE {
             self.tell_all(effects);
         }
@@ -451,15 +457,6 @@ impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
         if let Some(change) = effects.change {
             self.announce(change);
         }
-    }
-
-    /// Tells of a change that was made by asking for leave.
-    #[cold]
-    pub(crate) fn tell_of(&self, change: Change) {
-        // A break that begins again ends earlier than those in line were told. Otherwise it is the
-        // first in line who asked, or nobody waits.
-        let wake = if change.to == Phase::Open { Wake::First } else { Wake::Nobody };
-        self.tell(Effects { wake, change: Some(change) });
     }
 
     #[cold]
@@ -533,16 +530,14 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
             return Ok(pass);
         }
         let (now, name) = (time(), self.name);
-        let (decision, change) = self.state.begin(false, now);
+        let (decision, effects) = self.state.begin(false, now);
         self.count(matches!(decision, Decision::Granted(_)));
         // Before it is announced, which may panic.
         let permit = match decision {
             Decision::Granted(pass) => Some(Permit::new(self, pass)),
             _ => None,
         };
-        if let Some(change) = change {
-            self.tell_of(change);
-        }
+        self.tell(effects);
         mem::forget(permit);
         match decision {
             Decision::Granted(pass) => Ok(pass),

@@ -232,21 +232,21 @@ mod changes {
     #[test]
     fn they_end_with_the_breaker_after_the_last() {
         let breaker = build(ONE);
-        let mut blocking = breaker.changes();
+        let mut blocking = breaker.changes().into_iter();
         let stream = breaker.changes();
         breaker.force_open();
         drop(breaker);
-        assert!(Iterator::next(&mut blocking).is_some());
-        assert_eq!(Iterator::next(&mut blocking), None);
+        assert!(blocking.next().is_some());
+        assert_eq!(blocking.next(), None);
         assert_eq!(block_on(StreamExt::count(stream)), 1);
     }
 
     #[test]
     fn a_thread_that_reads_is_woken() {
         let breaker = build(ONE);
-        let mut changes = breaker.changes();
+        let changes = breaker.changes();
         thread::scope(|scope| {
-            let reader = scope.spawn(move || Iterator::next(&mut changes));
+            let reader = scope.spawn(move || changes.into_iter().next());
             breaker.force_open();
             let seen = reader.join().expect("no panic").expect("a change");
             assert_eq!(seen.change.to, ForcedOpen);
