@@ -83,8 +83,8 @@ pub struct LineStats {
     pub wake_ups: u64,
 }
 
-/// A place in a line. The serial number tells apart waits that used the same slot; after 4 billion of
-/// them, none of those that are still remembered is left.
+/// A place in a line. The serial number tells apart waits that used the same slot: it comes round after
+/// 4 billion of them, while a ticket is looked at again after the time that it takes to set an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket {
     slot: u32,
@@ -134,6 +134,7 @@ struct Node {
     serial: u32,
     waker: Option<Waker>,
     state: NodeState,
+    /// Stale where the place is `first`.
     prev: u32,
     next: u32,
 }

@@ -191,6 +191,19 @@ mod tests {
     }
 
     #[test]
+    fn an_alarm_that_is_moved_to_later_hides_none_before_it() {
+        let (sender, rung) = channel();
+        let waker = |name| Waker::from(Arc::new(Report(sender.clone(), name)));
+        let (mut moved, mut other) = (SystemClock.alarm(), SystemClock.alarm());
+        for _ in 0..20 {
+            SystemClock.set(&mut moved, after(Duration::from_millis(2)), &waker("too early"));
+            SystemClock.set(&mut moved, after(Duration::from_secs(3_600)), &waker("later"));
+            SystemClock.set(&mut other, after(Duration::from_millis(3)), &waker("before it"));
+            assert_eq!(rung.recv(), Ok("before it"));
+        }
+    }
+
+    #[test]
     fn an_alarm_in_the_past_rings_at_once_and_one_at_the_end_of_time_never() {
         let (sender, rung) = channel();
         let waker = Waker::from(Arc::new(Report(sender, "rang")));

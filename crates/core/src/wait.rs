@@ -255,13 +255,10 @@ impl<O: Deref<Target: Gate + Sized>> Wait<O> {
         loop {
             let now = gate.timer().now();
             let round = match self.ticket {
-                None => match knock(gate, self.request, self.limit, now) {
-                    Some(round) => round,
-                    None => {
-                        self.began = now;
-                        enter(gate, self.request, &mut self.limit, &mut self.ticket, now, poller)
-                    }
-                },
+                None => knock(gate, self.request, self.limit, now).unwrap_or_else(|| {
+                    self.began = now;
+                    enter(gate, self.request, &mut self.limit, &mut self.ticket, now, poller)
+                }),
                 Some(ticket) => {
                     self.limit.resolve(now);
                     advance(gate, self.request, self.limit, ticket, now, poller, &mut visit)
@@ -535,19 +532,17 @@ fn run<G: Gate>(gate: &G, errands: &mut Errands, mine: Option<&Waker>) {
 /// Sets an alarm and puts it back. Says whether the timer returned.
 fn set_alarm<G: Gate>(
     gate: &G,
-    arming: Arming,
+    mut arming: Arming,
     mine: Option<&Waker>,
     errands: &mut Errands,
 ) -> bool {
-    let Arming { bell, alarm, at, whom } = arming;
     let timer = gate.timer();
-    let mut alarm = alarm.and_then(|alarm| alarm.downcast::<AlarmOf<G>>().ok());
-    let (ticket, lent) = match whom {
-        Some((ticket, Whose::Mine)) => (Some(ticket), None),
-        Some((ticket, Whose::Lent(waker))) => (Some(ticket), Some(waker)),
-        None => (None, None),
+    let at = arming.at;
+    let mut alarm = arming.alarm.take().and_then(|alarm| alarm.downcast::<AlarmOf<G>>().ok());
+    let waker = match &arming.whom {
+        Some((_, Whose::Lent(waker))) => waker,
+        _ => mine.unwrap_or(Waker::noop()),
     };
-    let waker = lent.as_ref().or(mine).unwrap_or(Waker::noop());
     // An alarm may outlive what it depends on (a runtime): after a panic once more with a new one.
     let tries = 1 + u8::from(alarm.is_some());
     let done = (0..tries).any(|_| {
@@ -563,9 +558,8 @@ fn set_alarm<G: Gate>(
     // A clock that panics must not keep the alarm from being put back.
     let mut now = at;
     let _reported = completes(|| now = timer.now());
-    let alarm = alarm.map(|alarm| alarm as Alarm);
-    let set = ticket.map(|ticket| (at, ticket));
-    gate.line().with(|queue| queue.armed(gate, now, bell, alarm, set, lent, errands));
+    arming.alarm = alarm.map(|alarm| alarm as Alarm);
+    gate.line().with(|queue| queue.armed(gate, now, arming, errands));
     done
 }
 

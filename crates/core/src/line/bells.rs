@@ -227,18 +227,17 @@ impl Queue {
         &mut self,
         gate: &G,
         now: Instant,
-        bell: usize,
-        alarm: Option<Alarm>,
-        set: Option<(Instant, Ticket)>,
-        lent: Option<Waker>,
+        arming: Arming,
         errands: &mut Errands,
     ) {
+        let Arming { bell, alarm, at, whom } = arming;
         let failed = alarm.is_none();
+        let set = whom.as_ref().map(|(ticket, _)| (at, *ticket));
         let recall = mem::take(&mut self.bells[bell].recall);
         let rearm = mem::take(&mut self.rearm);
         self.bells[bell] = Bell { alarm, armed: set.filter(|_| !failed), ..Bell::NEW };
         let mut nudge = None;
-        if let Some((waker, (at, ticket))) = lent.zip(set) {
+        if let Some((ticket, Whose::Lent(waker))) = whom {
             let node = self.node_mut(ticket.slot);
             let waits = node.serial == ticket.serial && node.state == NodeState::Waiting;
             if !waits || node.waker.is_some() {
