@@ -177,6 +177,6 @@ impl Iterator for Blocking {
 
 impl fmt::Debug for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reader.fmt(f)
+        f.debug_struct("Changes").field("reader", &self.reader).finish_non_exhaustive()
     }
 }

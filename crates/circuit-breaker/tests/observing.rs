@@ -313,7 +313,10 @@ mod changes {
 
     #[test]
     fn debug_shows_the_next_number() {
-        assert_eq!(format!("{:?}", build(ONE).changes()), "Changes { next: 2, .. }");
+        assert_eq!(
+            format!("{:?}", build(ONE).changes()),
+            "Changes { reader: Reader { next: 2, .. }, .. }"
+        );
     }
 }
 
