@@ -60,10 +60,11 @@
 //!
 //! # A clock that misbehaves
 //!
-//! (Somebody whose time is more than a minute old looks like such a clock.) One that steps back by up to a minute prolongs a break, a lease or a ramp by as much, at most. If it
+//! One that steps back by up to a minute prolongs a break, a lease or a ramp by as much, at most. If it
 //! steps back by more, an open breaker begins its break again when somebody asks next (one more
-//! change, with its reason), leases are over, and so is a ramp. One that stands still keeps everything
-//! as it is; one that jumps ahead ends what would have ended by then.
+//! change, with its reason), leases are over, and so is a ramp. Somebody who asks with a time that is
+//! more than a minute old looks the same, and may thereby shorten a break. One that stands still keeps
+//! everything as it is; one that jumps ahead ends what would have ended by then.
 
 use core::fmt;
 use core::time::Duration;
