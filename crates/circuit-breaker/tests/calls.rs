@@ -305,6 +305,27 @@ mod permits {
     }
 
     #[test]
+    fn threads_report_every_result_once_while_the_window_moves_on() {
+        let window = Window::time(secs(1_000)).slices(1_000).minimum(1_000_000);
+        let breaker = build(Config::new().failure_rate(1.0, window));
+        let time = AtomicU32::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for i in 0..1_000 {
+                        let millis = 200 * u64::from(time.fetch_add(1, Ordering::Relaxed));
+                        let now = s(1).saturating_add(Duration::from_millis(millis));
+                        let permit = breaker.try_acquire_at(now).expect("closed");
+                        if i % 4 == 0 { permit.failure_at(now) } else { permit.success_at(now) }
+                    }
+                });
+            }
+        });
+        let tally = breaker.metrics_at(s(801)).failures_by_time;
+        assert_eq!(tally, Some(Tally { calls: 4_000, bad: 1_000 }));
+    }
+
+    #[test]
     fn failures_of_many_threads_trip_once() {
         for _ in 0..20 {
             let breaker = build(Config::new().consecutive_failures(3));
