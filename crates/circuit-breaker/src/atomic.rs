@@ -455,14 +455,19 @@ impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
             }
         }
         if let Some(change) = effects.change {
-            self.announce(change);
+            self.announce(&[change]);
         }
     }
 
+    /// First to those who read: a callback that panics keeps nothing from them.
     #[cold]
-    pub(crate) fn announce(&self, change: Change) {
-        self.feed.publish(change);
-        self.hooks.changed(change);
+    pub(crate) fn announce(&self, changes: &[Change]) {
+        for &change in changes {
+            self.feed.publish(change);
+        }
+        for &change in changes {
+            self.hooks.changed(change);
+        }
     }
 }
 
@@ -530,7 +535,7 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
         };
         if let Some(change) = change {
             // A newcomer changes the phase only where nobody waits.
-            self.announce(change);
+            self.announce(&[change]);
         }
         mem::forget(permit);
         match decision {

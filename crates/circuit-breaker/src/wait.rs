@@ -120,9 +120,7 @@ impl<C: Timer, M: Memory<Word = AtomicU64>> Gate for CircuitBreaker<C, M> {
     }
 
     fn afterwards(&self) {
-        for change in self.feed().deferred() {
-            self.announce(change);
-        }
+        self.announce(&self.feed().deferred());
     }
 
     fn admit<O: Deref<Target = Self>>(owner: O, pass: Pass) -> Permit<O> {

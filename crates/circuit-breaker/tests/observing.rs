@@ -17,8 +17,8 @@ use futures::executor::block_on;
 use futures::stream::StreamExt;
 use steadfast_circuit_breaker::state::State;
 use steadfast_circuit_breaker::{
-    Change, Changes, CircuitBreaker, Config, Counted, Metrics, Name, Observed, Phase, Reason,
-    Tally, TryAcquireError, Window,
+    Change, Changes, CircuitBreaker, Config, Counted, Metrics, Name, Observed, Outcome, Phase,
+    Reason, Tally, TryAcquireError, Window,
 };
 use steadfast_core::{Instant, ManualClock};
 
@@ -370,6 +370,25 @@ mod callbacks {
         assert_eq!((metrics.life, metrics.probes_in_flight), (3, 0));
         breaker.try_acquire().expect("its place is free").success();
         assert_eq!(breaker.phase(), Phase::Closed);
+    }
+
+    #[test]
+    fn one_that_panics_keeps_no_change_from_those_who_read() {
+        let told = AtomicU32::new(0);
+        let breaker = build(ONE).on_change(move |change| {
+            assert_ne!(told.fetch_add(1, Ordering::Relaxed), 1, "told of {change:?}");
+        });
+        let mut changes = breaker.changes();
+        let at_once = Outcome::Failure { retry_after: Some(Duration::ZERO) };
+        breaker.try_acquire_at(s(100)).expect("closed").report_at(at_once, s(100));
+        // The break begins again, and is over: two changes, made by a wait.
+        breaker.clock().set_now(s(1));
+        let acquire = || breaker.acquire().wait().map(drop);
+        assert!(catch_unwind(AssertUnwindSafe(acquire)).is_err());
+        let reasons: Vec<_> = read(&mut changes).iter().map(|seen| seen.change.reason).collect();
+        let expected = [Reason::ConsecutiveFailures, Reason::ClockSteppedBack, Reason::BreakOver];
+        assert_eq!(reasons, expected);
+        assert_eq!(breaker.metrics().probes_in_flight, 0);
     }
 }
 
