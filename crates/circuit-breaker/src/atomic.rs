@@ -459,6 +459,7 @@ impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
         }
     }
 
+    /// First to those who read: a callback that panics keeps nothing from them.
     #[cold]
     fn announce(&self, change: Change) {
         self.feed.publish(change);

@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use core::fmt;
+use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
@@ -90,18 +91,46 @@ impl Deferred {
 
     pub(crate) fn put(&self, effects: Effects) {
         self.list.with(|list| list.push_back(effects));
-        update(&self.count, |count| Step::Replace(count + 1, ()));
+        self.add(1);
     }
 
-    /// The first. One at a time: telling of it may panic, and the others are kept.
-    pub(crate) fn next(&self) -> Option<Effects> {
+    /// All of it.
+    pub(crate) fn all(&self) -> Rest<'_> {
         // ORDERING: Relaxed; whoever puts something there comes here afterwards himself.
-        if self.count.load(Ordering::Relaxed) == 0 {
-            return None;
+        let nothing = self.count.load(Ordering::Relaxed) == 0;
+        let list = if nothing { VecDeque::new() } else { self.list.with(mem::take) };
+        self.add(0_u64.wrapping_sub(list.len() as u64));
+        Rest { deferred: self, list }
+    }
+
+    fn add(&self, count: u64) {
+        if count > 0 {
+            update(&self.count, |sum| Step::Replace(sum.wrapping_add(count), ()));
         }
-        let effects = self.list.with(VecDeque::pop_front)?;
-        update(&self.count, |count| Step::Replace(count - 1, ()));
-        Some(effects)
+    }
+}
+
+/// What is to be told still: kept, if telling of it panics.
+pub(crate) struct Rest<'a> {
+    deferred: &'a Deferred,
+    list: VecDeque<Effects>,
+}
+
+impl Rest<'_> {
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Change> + '_ {
+        self.list.iter().filter_map(|effects| effects.change)
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Effects> {
+        self.list.pop_front()
+    }
+}
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        while let Some(effects) = self.list.pop_front() {
+            self.deferred.put(effects);
+        }
     }
 }
 

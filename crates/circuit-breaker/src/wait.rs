@@ -120,7 +120,13 @@ impl<C: Timer, M: Memory<Word = AtomicU64>> Gate for CircuitBreaker<C, M> {
     }
 
     fn afterwards(&self) {
-        while let Some(effects) = self.deferred().next() {
+        let mut rest = self.deferred().all();
+        // First to those who read: a callback that panics keeps nothing from them. (Once more below,
+        // which changes nothing.)
+        for change in rest.changes() {
+            self.feed().publish(change);
+        }
+        while let Some(effects) = rest.next() {
             self.tell(effects);
         }
     }

@@ -4,12 +4,13 @@
 #![cfg(all(feature = "std", not(loom)))]
 #![expect(clippy::large_types_passed_by_value, reason = "a configuration is built once")]
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use steadfast_circuit_breaker::state::{Decision, Effects, MAX_STEP_BACK};
+use steadfast_circuit_breaker::state::{Decision, Effects, MAX_STEP_BACK, State};
 use steadfast_circuit_breaker::{
     Change, CircuitBreaker, Config, Outcome, Permit, Phase, Reason, Tally, Trip, TryAcquireError,
     Window,
@@ -236,6 +237,28 @@ mod windows_of_calls {
             assert_eq!(breaker.metrics_at(s(1)).failures_by_calls, Some(tally));
         }
         assert_eq!(failures_to_trip(&breaker, s(1)), 1);
+    }
+
+    #[test]
+    fn as_soon_as_it_is_full_of_successes_one_more_writes_nothing() {
+        let config = Config::new().failure_rate(1.0, Window::calls(4));
+        let words = [const { Cell::new(0_u64) }; 7];
+        let state = State::new(config.terms().expect("valid"), &words[..]).expect("fits");
+        let call = |outcome| {
+            let pass = state.begin_at_once(|| s(1)).expect("closed");
+            let before = words.clone();
+            let _effects = state.report(pass, outcome, || s(1), |_| secs(1));
+            words != before
+        };
+        let mut written = Vec::new();
+        for outcome in [Outcome::Success, Outcome::FAILURE, Outcome::Success] {
+            if outcome == Outcome::FAILURE {
+                assert!(call(outcome));
+            } else {
+                written.push((0..9).map(|_| call(outcome)).take_while(|&written| written).count());
+            }
+        }
+        assert_eq!(written, [4, 4]);
     }
 
     #[test]
@@ -976,10 +999,9 @@ mod probes {
 
     #[test]
     fn a_line_that_waits_is_not_overtaken() {
-        let breaker = ONE.probes(2).terms().expect("valid");
-        let words: Box<[std::cell::Cell<u64>]> =
-            (0..breaker.words()).map(|_| std::cell::Cell::new(0)).collect();
-        let state = steadfast_circuit_breaker::state::State::new(breaker, words).expect("fits");
+        let terms = ONE.probes(2).terms().expect("valid");
+        let words: Box<[Cell<u64>]> = (0..terms.words()).map(|_| Cell::new(0)).collect();
+        let state = State::new(terms, words).expect("fits");
         let Decision::Granted(pass) = state.begin(false, s(0)).0 else { panic!("closed") };
         let _effects = state.report(pass, Outcome::FAILURE, || s(0), |_| secs(10));
         state.set_occupied(true);

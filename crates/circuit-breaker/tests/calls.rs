@@ -8,8 +8,8 @@ use std::future::{Future, pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -305,6 +305,27 @@ mod permits {
     }
 
     #[test]
+    fn threads_report_every_result_once_while_the_window_moves_on() {
+        let window = Window::time(secs(1_000)).slices(1_000).minimum(1_000_000);
+        let breaker = build(Config::new().failure_rate(1.0, window));
+        let time = AtomicU32::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for i in 0..1_000 {
+                        let millis = 200 * u64::from(time.fetch_add(1, Ordering::Relaxed));
+                        let now = s(1).saturating_add(Duration::from_millis(millis));
+                        let permit = breaker.try_acquire_at(now).expect("closed");
+                        if i % 4 == 0 { permit.failure_at(now) } else { permit.success_at(now) }
+                    }
+                });
+            }
+        });
+        let tally = breaker.metrics_at(s(801)).failures_by_time;
+        assert_eq!(tally, Some(Tally { calls: 4_000, bad: 1_000 }));
+    }
+
+    #[test]
     fn failures_of_many_threads_trip_once() {
         for _ in 0..20 {
             let breaker = build(Config::new().consecutive_failures(3));
@@ -412,6 +433,8 @@ mod waits {
         breaker.clock().set_now(s(10));
         let newcomer = breaker.try_acquire();
         assert!(matches!(newcomer, Err(TryAcquireError::HalfOpenFull { .. })));
+        let mut third = pin!(breaker.acquire());
+        assert!(poll(third.as_mut()).is_pending());
         assert!(poll(second.as_mut()).is_pending());
         let Poll::Ready(Ok(probe)) = poll(first.as_mut()) else { panic!("it is first") };
         assert!(poll(second.as_mut()).is_pending());
@@ -439,6 +462,59 @@ mod waits {
                 assert!(matches!(poll(wait.as_mut()), Poll::Ready(Ok(_))));
             }
         }
+    }
+
+    /// Whether it was woken.
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether each of three that wait for a place is woken by `event`, while one probe is in flight.
+    fn woken_by(event: impl FnOnce(&Breaker, Permit<&Breaker>)) -> [bool; 3] {
+        let breaker = build(ONE.close_after(1));
+        breaker.try_acquire().expect("closed").failure();
+        breaker.clock().set_now(s(10));
+        let probe = breaker.try_acquire().expect("half-open");
+        let flags: [Arc<Flag>; 3] = Default::default();
+        let mut waits = [(); 3].map(|()| Box::pin(breaker.acquire()));
+        for (wait, flag) in waits.iter_mut().zip(&flags) {
+            let waker = Waker::from(Arc::clone(flag));
+            assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        event(&breaker, probe);
+        flags.map(|flag| flag.0.load(Ordering::SeqCst))
+    }
+
+    #[test]
+    fn a_place_that_is_free_wakes_the_first() {
+        assert_eq!(woken_by(|_, probe| probe.ignore()), [true, false, false]);
+        assert_eq!(woken_by(|_, probe| drop(probe)), [true, false, false]);
+        let lost = woken_by(|breaker, probe| {
+            std::mem::forget(probe);
+            breaker.clock().set_now(s(40));
+        });
+        assert_eq!(lost, [true, false, false]);
+    }
+
+    #[test]
+    fn whatever_closes_it_wakes_all() {
+        assert_eq!(woken_by(|_, probe| probe.success()), [true; 3]);
+        assert_eq!(woken_by(|breaker, _probe| breaker.reset()), [true; 3]);
+        assert_eq!(woken_by(|breaker, _probe| breaker.force_closed()), [true; 3]);
+    }
+
+    #[test]
+    fn a_probe_that_failed_wakes_the_first_when_the_next_break_is_over() {
+        let woken = woken_by(|breaker, probe| {
+            probe.failure();
+            breaker.clock().set_now(s(20));
+        });
+        assert_eq!(woken, [true, false, false]);
     }
 
     #[test]

@@ -374,6 +374,24 @@ mod callbacks {
         breaker.try_acquire().expect("its place is free").success();
         assert_eq!(breaker.phase(), Phase::Closed);
     }
+
+    #[test]
+    fn one_that_panics_keeps_no_change_from_those_who_read() {
+        let told = AtomicU32::new(0);
+        let breaker = build(ONE).break_by(|_| Duration::ZERO).on_change(move |change| {
+            assert_ne!(told.fetch_add(1, Ordering::Relaxed), 1, "told of {change:?}");
+        });
+        let mut changes = breaker.changes();
+        fail(&breaker, s(100));
+        // The break begins again, and is over: two changes, made by a wait.
+        breaker.clock().set_now(s(1));
+        let acquire = || breaker.acquire().wait().map(drop);
+        assert!(catch_unwind(AssertUnwindSafe(acquire)).is_err());
+        let reasons: Vec<_> = read(&mut changes).iter().map(|seen| seen.change.reason).collect();
+        let expected = [Reason::ConsecutiveFailures, Reason::ClockSteppedBack, Reason::BreakOver];
+        assert_eq!(reasons, expected);
+        assert_eq!(breaker.metrics().probes_in_flight, 0);
+    }
 }
 
 mod names {

@@ -109,6 +109,14 @@ mod tests {
     }
 
     #[test]
+    fn after_the_last_number_comes_1_again() {
+        let state = in_life(LIFE.max());
+        let _effects = state.reset(NOW);
+        assert_eq!(state.life(), 1);
+        assert_eq!(state.metrics(NOW).since, Some(NOW));
+    }
+
+    #[test]
     fn nothing_stays_for_512_lives_and_nothing_goes_that_may_be_needed() {
         for first in [1, SWEEP - 1, SWEEP, LIFE.max() - SWEEP, LIFE.max() - 1] {
             let state = in_life(first);
