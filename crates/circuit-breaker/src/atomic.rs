@@ -404,7 +404,8 @@ impl<C, M: Memory> CircuitBreaker<C, M> {
     /// Asks `f` how long to stay open, instead of the configuration. Replaces an earlier one.
     ///
     /// It runs in whoever reports the failure, with no lock held, before the breaker opens. If it
-    /// panics the breaker stays as it is, the failure is counted, and the next one asks again.
+    /// panics the breaker stays as it is, and the next failure asks again: that of a closed breaker is
+    /// counted, and a probe gives its place back.
     #[cfg(feature = "alloc")]
     pub fn break_by(mut self, f: impl Fn(Trip) -> Duration + Send + Sync + 'static) -> Self {
         self.hooks.set_break_by(Box::new(f));

@@ -99,6 +99,10 @@ pub const MAX_STEP_BACK: Duration = Duration::from_secs(60);
 /// How often a count that others disturb is begun again.
 const TRIES: u32 = 100;
 
+/// So many lives apart, whatever says whose it is by part of a life's number is made of the life that
+/// begins, unless it is already: before that part comes again, with 1,024 lives at the earliest.
+const SWEEP: u32 = 256;
+
 const WHOLE: u64 = 1_000_000_000;
 
 /// A breaker as words in memory of yours.
@@ -511,9 +515,9 @@ impl<M: Memory> State<M> {
     ) -> Effects {
         self.words.last_break.update(|_| Step::Replace(saturating_nanos(duration), ()));
         self.words.opened.update(|opened| Step::Replace(opened.saturating_add(1), ()));
-        self.since().write(to.life(), now);
+        let effects = self.began(from, to, reason, now);
         self.until().write(to.life(), now.saturating_add(duration));
-        Effects::of(from, to, reason, now)
+        effects
     }
 
     /// Begins the break again, if the clock has stepped back to long before it began.
@@ -545,10 +549,24 @@ impl<M: Memory> State<M> {
                 None => Step::Keep(None),
             }
         });
-        changed.map_or(Effects::NONE, |(from, to)| {
-            self.since().write(to.life(), now);
-            Effects::of(from, to, reason, now)
-        })
+        changed.map_or(Effects::NONE, |(from, to)| self.began(from, to, reason, now))
+    }
+
+    /// Completes a life, which this one began, but for what an open one has.
+    fn began(&self, from: Control, to: Control, reason: Reason, now: Instant) -> Effects {
+        let life = to.life();
+        self.since().write(life, now);
+        if life % SWEEP == 0 {
+            self.leases().sweep(life);
+            for rule in self.terms.rules() {
+                if let Some(slices) = self.slices(rule, life) {
+                    slices.sweep(now);
+                } else if let Some(calls) = self.calls(rule, life) {
+                    calls.sweep();
+                }
+            }
+        }
+        Effects::of(from, to, reason, now)
     }
 
     /// One failure more in a row. Whether there are enough.

@@ -76,6 +76,14 @@ impl<'a, W: Word> Calls<'a, W> {
         Some(Self { head, ring, life, control })
     }
 
+    /// Makes the head one of this life.
+    pub(super) fn sweep(&self) {
+        self.head.update(|word| match self.seen(word) {
+            Seen::Mine(head) => Step::Replace(head, ()),
+            Seen::Over => Step::Keep(()),
+        });
+    }
+
     /// Counts a good call.
     #[inline]
     pub(super) fn good(&self) {

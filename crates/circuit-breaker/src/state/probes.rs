@@ -112,10 +112,7 @@ impl<M: Memory> State<M> {
                     Some(duration) if to.kind() == Kind::Open => {
                         return self.opened(from, to, Reason::ProbesFailed, duration, now);
                     }
-                    _ => {
-                        self.since().write(to.life(), now);
-                        return Effects::of(from, to, Reason::ProbesSucceeded, now);
-                    }
+                    _ => return self.began(from, to, Reason::ProbesSucceeded, now),
                 },
             }
         }

@@ -149,6 +149,11 @@ impl<'a, W: Word> Slices<'a, W> {
         self.sum(head, head)
     }
 
+    /// Makes the head one of this life.
+    pub(super) fn sweep(&self, now: Instant) {
+        let _place = self.arrive(now);
+    }
+
     /// Moves the head on to `now`, and says where it is; `None` if this life is over.
     fn arrive(&self, now: Instant) -> Option<Place> {
         let slice = self.slice(now);

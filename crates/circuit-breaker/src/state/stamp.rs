@@ -168,6 +168,16 @@ impl<W: Word> Leases<'_, W> {
         })
     }
 
+    /// Frees the places of earlier lives.
+    pub(super) fn sweep(&self, life: u32) {
+        for slot in 0..self.len() {
+            self.first(slot).update(|seen| match is_taken_in(OWNER.of(seen), life) {
+                true => Step::Keep(()),
+                false => Step::Replace(0, ()),
+            });
+        }
+    }
+
     /// The second half of a taking.
     fn begin(&self, slot: u32, owner: u32, until: Instant) -> Lease {
         self.second(slot).update(|_| {
