@@ -6,3 +6,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo fmt --all --check
+# A workspace of its own.
+cargo fmt --manifest-path fuzz/Cargo.toml --check

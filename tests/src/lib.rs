@@ -1,1 +1,98 @@
-//! Nothing to use: see `tests/`.
+//! The models of the crates' own tests, driven by bytes: by those that a fuzzer makes up (`fuzz/`),
+//! and by those that were kept of them (`tests/corpus.rs`).
+//!
+//! Each module includes a model as it stands and adds what makes its operations of bytes. Whatever the
+//! bytes are, they mean something: when they come to an end, zeros follow.
+
+use arbitrary::Unstructured;
+
+pub mod backoff;
+pub mod policy;
+pub mod retry;
+pub mod token_bucket;
+
+/// What a target does with bytes.
+///
+/// It panics as soon as what is tested does not do what its oracle says.
+pub type Target = fn(&[u8]);
+
+/// Every target, by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/corpus`.
+pub const TARGETS: [(&str, Target); 4] = [
+    ("backoff", backoff::run),
+    ("policy", policy::run),
+    ("retry", retry::run),
+    ("token_bucket", token_bucket::run),
+];
+
+/// An input as it is read: as plain numbers, from the front, with zeros behind its end.
+struct Bytes<'a>(Unstructured<'a>);
+
+impl<'a> Bytes<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self(Unstructured::new(bytes))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn u8(&mut self) -> u8 {
+        self.0.arbitrary().expect("zeros behind the end")
+    }
+
+    fn i8(&mut self) -> i8 {
+        i8::from_le_bytes([self.u8()])
+    }
+
+    fn bool(&mut self) -> bool {
+        self.u8() & 1 == 1
+    }
+
+    /// A number below `n`.
+    fn below(&mut self, n: u8) -> u8 {
+        self.u8() % n
+    }
+
+    fn u64(&mut self) -> u64 {
+        self.0.arbitrary().expect("zeros behind the end")
+    }
+
+    /// Any number of up to `bits` bits, as likely small as large, in as few bytes as it needs.
+    fn sized(&mut self, bits: u8) -> u64 {
+        let bits = u32::from(self.below(bits + 1));
+        let mask = u64::MAX.checked_shr(64 - bits).unwrap_or(0);
+        (0..bits.div_ceil(8)).fold(0, |number, _| number << 8 | u64::from(self.u8())) & mask
+    }
+
+    /// The same, or one of the numbers on either side of a limit.
+    fn number(&mut self) -> u64 {
+        match self.below(8) {
+            0 => u64::MAX - u64::from(self.below(4)),
+            1 => 1_000_000_000 * u64::from(self.u8()),
+            2..=4 => self.u8().into(),
+            _ => self.sized(64),
+        }
+    }
+
+    /// The same in 32 bits.
+    fn number32(&mut self) -> u32 {
+        match self.below(8) {
+            0 => u32::MAX - u32::from(self.below(4)),
+            1..=4 => self.u8().into(),
+            _ => u32::try_from(self.sized(32)).expect("32 bits"),
+        }
+    }
+
+    fn option<T>(&mut self, some: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.bool().then(|| some(self))
+    }
+
+    /// As many as there are bytes for, and `most` at most.
+    fn list<T>(&mut self, most: usize, mut one: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        let mut list = Vec::new();
+        while !self.is_empty() && list.len() < most {
+            list.push(one(self));
+        }
+        list
+    }
+}

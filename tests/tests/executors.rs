@@ -12,12 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use futures::StreamExt;
+use steadfast::circuit_breaker::{self, Phase};
 use steadfast::token_bucket::{Acquire, AcquireError, Config, Rate, TokenBucket};
-use steadfast::{
-    AsyncIoClock, Clock, Instant, LineStats, SystemClock, Timer, TokioClock, TscClock,
-};
-use steadfast_circuit_breaker as circuit_breaker;
-use steadfast_circuit_breaker::Phase;
+use steadfast::{AsyncIoClock, Clock, Instant, SystemClock, Timer, TokioClock, TscClock};
 
 /// Runs `test` on a thread of its own, and fails if it has not ended after a generous while.
 fn watched(test: impl FnOnce() + Send + 'static) {
@@ -78,7 +75,7 @@ async fn twenty<C: Timer>(clock: C) {
     let took = breaker.clock().now().saturating_duration_since(began);
     assert!(took >= 20 * breaks, "{took:?} for twenty breaks");
     std::mem::forget(breaker.acquire().await.unwrap());
-    let hasty = breaker.acquire().timeout(Duration::from_millis(1)).await;
+    let hasty = breaker.acquire().timeout(Duration::from_millis(1)).await.map(drop);
     assert!(matches!(hasty, Err(circuit_breaker::AcquireError::TimedOut { .. })));
     breaker.acquire().await.unwrap().success();
     assert_eq!(breaker.phase(), Phase::Closed);
@@ -177,9 +174,9 @@ fn threads_and_tasks_stand_in_one_line_in_order() {
                     served.lock().unwrap().push(place);
                 }));
             }
-            // The next joins once this one stands in line.
-            let joined = |line: LineStats| u64::from(line.waiting) + line.waited;
-            while joined(bucket.stats().line) <= u64::from(place) {
+            // The next joins once this one stands in line, or has been served.
+            let joined = || bucket.stats().line.waiting as usize + order.lock().unwrap().len();
+            while joined() <= place as usize {
                 thread::yield_now();
             }
         }

@@ -16,17 +16,39 @@ pub trait Grow {
         self.nanos(0)
     }
 
-    /// What [`next`](Grow::next) carries from one attempt to the following.
+    /// What [`next`](Grow::next) begins with.
     #[inline]
-    fn begin(&self) -> (u64, u64) {
-        (0, 0)
+    fn begin(&self) -> Run {
+        Run::COUNT
     }
 
     /// The same as [`nanos`](Grow::nanos), for attempts in order from 0.
     #[inline]
-    fn next(&self, attempt: u32, run: &mut (u64, u64)) -> u64 {
-        let _ = run;
-        self.nanos(attempt)
+    fn next(&self, run: &mut Run) -> u64 {
+        self.nanos(run.count())
+    }
+}
+
+/// What is carried from one attempt to the following.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    /// This delay; or the number of the attempt, where it takes that to know.
+    this: u64,
+    /// The next delay, where it takes two to know those that follow.
+    next: u64,
+    /// What each delay is multiplied by, or 0 if there is no such whole number.
+    times: u64,
+}
+
+impl Run {
+    const COUNT: Self = Self { this: 0, next: 0, times: 0 };
+
+    /// The number of the attempt; on to the next.
+    #[inline]
+    fn count(&mut self) -> u32 {
+        let attempt = u32::try_from(self.this).unwrap_or(u32::MAX);
+        self.this = self.this.saturating_add(1);
+        attempt
     }
 }
 
@@ -56,6 +78,7 @@ pub struct Factor {
 
 impl Factor {
     /// `None` if it is below 1, or not a finite number. Above 2⁶⁴ all are the same: too much.
+    #[inline]
     pub(crate) const fn new(factor: f64) -> Option<Self> {
         // Also false for NaN.
         if !(factor >= 1.0 && factor < f64::INFINITY) {
@@ -101,33 +124,46 @@ impl Grow for Curve {
                 base.saturating_mul(mantissa.saturating_pow(attempt))
             }
             Self::Exponential(base, factor) => power(base, factor, attempt),
-            Self::Fibonacci(_) => {
-                let mut run = self.begin();
+            Self::Fibonacci(base) => {
+                let (mut this, mut next) = (base, base);
                 // The 94th number is beyond 64 bits: from there all are.
                 for _ in 0..attempt.min(94) {
-                    fibonacci(&mut run);
+                    (this, next) = (next, this.saturating_add(next));
                 }
-                run.0
+                this
             }
         }
     }
 
     #[inline]
-    fn begin(&self) -> (u64, u64) {
-        (self.base(), self.base())
+    fn begin(&self) -> Run {
+        match *self {
+            Self::Constant(base) => Run { this: base, next: base, times: 1 },
+            Self::Exponential(base, Factor { mantissa, shift: 0 }) => {
+                Run { this: base, next: base, times: mantissa }
+            }
+            Self::Exponential(..) => Run::COUNT,
+            Self::Linear(base) | Self::Fibonacci(base) => Run { this: base, next: base, times: 0 },
+        }
     }
 
     #[inline]
-    fn next(&self, attempt: u32, run: &mut (u64, u64)) -> u64 {
-        let now = run.0;
-        run.0 = match *self {
-            Self::Constant(_) => now,
-            Self::Linear(base) => now.saturating_add(base),
-            Self::Exponential(_, Factor { mantissa, shift: 0 }) => now.saturating_mul(mantissa),
-            Self::Exponential(base, factor) => return power(base, factor, attempt),
-            Self::Fibonacci(_) => return fibonacci(run),
-        };
-        now
+    fn next(&self, run: &mut Run) -> u64 {
+        let this = run.this;
+        // Before the `match`, whose table of jumps would cost more than all the rest of it.
+        if run.times > 0 {
+            run.this = this.saturating_mul(run.times);
+            return this;
+        }
+        match *self {
+            Self::Constant(_) => {}
+            Self::Linear(base) => run.this = this.saturating_add(base),
+            Self::Exponential(base, factor) => return power(base, factor, run.count()),
+            Self::Fibonacci(_) => {
+                (run.this, run.next) = (run.next, this.saturating_add(run.next));
+            }
+        }
+        this
     }
 
     #[inline]
@@ -141,13 +177,6 @@ impl<F: Fn(u32) -> Duration> Grow for Custom<F> {
     fn nanos(&self, attempt: u32) -> u64 {
         saturating_nanos((self.0)(attempt))
     }
-}
-
-/// This number, and on to the next.
-const fn fibonacci(run: &mut (u64, u64)) -> u64 {
-    let (this, next) = *run;
-    *run = (next, this.saturating_add(next));
-    this
 }
 
 /// A number of 128 significant bits: `mantissa` × 2^`exponent`, its highest bit set.
@@ -198,6 +227,7 @@ impl Wide {
 /// Each multiplication is exact to one part in 2¹²⁷, and there are at most 64 of them, of which each
 /// squaring doubles the error so far: it stays below 2⁻⁹³ of the result, which is below 2⁻²⁹ of a
 /// nanosecond.
+#[cold]
 #[inline(never)]
 const fn power(base: u64, factor: Factor, mut attempt: u32) -> u64 {
     let mut result = Wide::new(base, 0);

@@ -70,9 +70,52 @@
 //!
 //! # With the other primitives
 //!
-//! They compose by being called inside the operation. A limiter or a breaker that refuses makes an
-//! error that [`when`](Retry::when) can tell from others, so that no further attempt touches the
-//! network; its `retry_after` can be the [`hint`](Retry::hint).
+//! They compose by being called inside the operation, before what they protect: each attempt asks anew,
+//! and one that is refused does not touch the network. A limiter around the retry would count calls,
+//! not attempts. What refuses makes an error of its own, which [`when`](Retry::when) can tell from
+//! others, and whose `retry_at` can be the [`hint`](Retry::hint):
+//!
+//! ```
+//! # #[cfg(feature = "std")] {
+//! use core::time::Duration;
+//! use steadfast_backoff::{Config, Policy, Rate};
+//! use steadfast_token_bucket::{self as token_bucket, TokenBucket, TryAcquireError};
+//!
+//! #[derive(Debug)]
+//! enum Error {
+//!     Limited(TryAcquireError),
+//!     Io(std::io::Error),
+//! }
+//!
+//! static LIMIT: TokenBucket = token_bucket::Config::new(Rate::per_second(100)).build_static();
+//! const POLICY: Policy = Config::exponential(Duration::from_millis(50)).build_static();
+//!
+//! # fn send() -> Result<u32, std::io::Error> { Ok(7) }
+//! let sent = POLICY
+//!     .retry(|_| {
+//!         LIMIT.try_acquire(1).map_err(Error::Limited)?;
+//!         send().map_err(Error::Io)
+//!     })
+//!     // A bucket that is closed stays so.
+//!     .when(|outcome| match outcome {
+//!         Err(Error::Limited(refusal)) => !refusal.is_never(),
+//!         outcome => outcome.is_err(),
+//!     })
+//!     // When the next token is due: not earlier, and without a guess.
+//!     .hint(|outcome| match outcome {
+//!         Err(Error::Limited(refusal)) => refusal.retry_after(),
+//!         _ => None,
+//!     })
+//!     .max_hint(Duration::from_secs(10))
+//!     .wait();
+//! # assert_eq!(sent.unwrap(), 7);
+//! # }
+//! ```
+//!
+//! A refusal is an attempt: it uses up a retry and, if there is a budget, what a retry takes from it. And
+//! clients that are hinted the same instant come at the same instant, to find one token. Where that
+//! matters, let the attempt wait for its turn instead (`LIMIT.acquire(1).await?`): a wait that
+//! [`attempt_timeout`](Retry::attempt_timeout) or the deadline cuts off takes no token.
 //!
 //! # When not to use it
 //!
@@ -123,7 +166,7 @@ pub use crate::budget::{Budget, BudgetConfig};
 pub use crate::config::{Config, ConfigError, Growth, Jitter};
 #[cfg(feature = "wait")]
 pub use crate::error::{AcquireError, GaveUp, RetryError, TryAcquireError};
-pub use crate::growth::{Curve, Custom, Factor, Grow};
+pub use crate::growth::{Curve, Custom, Factor, Grow, Run};
 pub use crate::policy::{Delays, Policy};
 pub use crate::random::{Random, Rng};
 #[cfg(feature = "wait")]

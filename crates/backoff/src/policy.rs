@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use steadfast_core::saturating_u64;
 
-use crate::growth::{Curve, Grow};
+use crate::growth::{Curve, Grow, Run};
 use crate::random::Rng;
 
 /// How long to wait before each further attempt, and when to give up: what a
@@ -37,16 +37,24 @@ pub struct Policy<G = Curve> {
 }
 
 /// A checked [`Jitter`](crate::Jitter).
+///
+/// Not an `enum` with what a fraction is inside: that would be passed by its address, and keep a loop
+/// over delays from having its state in registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spread {
-    None,
+pub(crate) struct Spread {
+    kind: Kind,
+    /// The fraction is mantissa / 2^shift, at most 1.
+    mantissa: u64,
+    shift: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    // First what is used most: it takes one comparison.
     Full,
+    None,
     Equal,
-    /// mantissa / 2^shift, at most 1.
-    Fraction {
-        mantissa: u64,
-        shift: u32,
-    },
+    Fraction,
     Decorrelated,
 }
 
@@ -64,7 +72,7 @@ impl<G: Grow> Policy<G> {
     /// [`delays`](Policy::delays).
     pub fn delay(&self, attempt: u32, rng: &mut impl Rng) -> Duration {
         let mut previous = self.first();
-        if self.spread == Spread::Decorrelated {
+        if self.spread == Spread::DECORRELATED {
             for _ in 0..attempt.min(FORGOTTEN) {
                 previous = self.draw(0, previous, rng);
             }
@@ -95,7 +103,7 @@ impl<G: Grow> Policy<G> {
         // OK: an iterator without an end lasts longer than anybody can count.
         let all = self.max_retries.map_or(u64::MAX, u64::from);
         let run = self.growth.begin();
-        Delays { policy: *self, rng, all, left: all, run, previous: self.first() }
+        Delays { policy: *self, rng, left: all, run, previous: self.first() }
     }
 
     /// How many times it is tried again; `None` is without a limit.
@@ -128,42 +136,71 @@ impl<G: Grow> Policy<G> {
     #[inline]
     fn draw(&self, grown: u64, previous: u64, rng: &mut impl Rng) -> u64 {
         let grown = grown.min(self.cap);
-        let (low, high) = match self.spread {
-            Spread::None => return grown.max(self.floor),
-            // The cap is above both already.
-            Spread::Full => return between(self.floor, grown.max(self.floor), rng),
-            Spread::Equal => (grown.div_ceil(2), grown),
-            Spread::Fraction { mantissa, shift } => {
-                // OK: 64 bits by 53, shifted by at most 116; and a fraction is at most 1.
-                let by = saturating_u64((u128::from(grown) * u128::from(mantissa)) >> shift);
-                (grown - by, grown.saturating_add(by))
+        let Spread { kind, mantissa, shift } = self.spread;
+        // The lowest, and how far the highest is above it. The cap is above floor and growth already.
+        let (low, span) = match kind {
+            Kind::Full => (self.floor, grown.saturating_sub(self.floor)),
+            Kind::None => return grown.max(self.floor),
+            Kind::Equal => {
+                let low = grown.div_ceil(2).max(self.floor);
+                (low, grown.saturating_sub(low))
             }
-            Spread::Decorrelated => {
-                let base = self.first();
-                (base, previous.saturating_mul(3).max(base))
+            // Elsewhere, so that those above are told apart without a table of jumps.
+            kind => {
+                let (low, high) = rare(kind, (mantissa, shift), grown, previous, self.first());
+                // As `clamp`, which would make sure each time that the floor is not above the cap.
+                let low = low.min(self.cap).max(self.floor);
+                (low, high.min(self.cap).max(self.floor) - low)
             }
         };
-        // As `clamp`, which would make sure each time that the floor is not above the cap.
-        let low = low.min(self.cap).max(self.floor);
-        let high = high.min(self.cap).max(self.floor);
-        between(low, high, rng)
+        above(low, span, rng)
     }
 }
 
-/// A whole number from `low` to `high`, both included, drawn uniformly: each is as likely as any
-/// other to one part in 2⁶⁴ / (high - low).
+/// A whole number from `low` to `low + span`, both included, drawn uniformly: each is as likely as
+/// any other to one part in 2⁶⁴ / span.
 #[inline]
-fn between(low: u64, high: u64, rng: &mut impl Rng) -> u64 {
-    if low == high {
-        return low;
+fn above(low: u64, span: u64, rng: &mut impl Rng) -> u64 {
+    let drawn = rng.next_u64();
+    // The high half of `drawn × (span + 1)`, where `span + 1` may be 2⁶⁴: the product with `span`,
+    // and once more `drawn`, of whose sum only the carry is needed.
+    let product = u128::from(drawn) * u128::from(span);
+    // OK: the lower half is meant.
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+    let (_, carry) = (product as u64).overflowing_add(drawn);
+    // OK: at most `span`, so the sum is at most the cap.
+    low + saturating_u64(product >> 64) + u64::from(carry)
+}
+
+/// Where a delay that has grown to `grown` may lie, for those jitters that take more than to cut what
+/// it has grown to.
+#[cold]
+#[inline(never)]
+fn rare(
+    kind: Kind,
+    (mantissa, shift): (u64, u32),
+    grown: u64,
+    previous: u64,
+    first: u64,
+) -> (u64, u64) {
+    if kind == Kind::Decorrelated {
+        return (first, previous.saturating_mul(3).max(first));
     }
-    let drawn = u128::from(rng.next_u64());
-    // The high half of `drawn × numbers`, where `numbers = high - low + 1` may be 2⁶⁴.
-    // OK: below `numbers`, so the sum is at most `high`; (2⁶⁴ - 1) × 2⁶⁴ has 128 bits.
-    low + saturating_u64((drawn * u128::from(high - low) + drawn) >> 64)
+    // OK: 64 bits by 53, shifted by at most 116; and a fraction is at most 1.
+    let by = saturating_u64((u128::from(grown) * u128::from(mantissa)) >> shift);
+    (grown - by, grown.saturating_add(by))
 }
 
 impl Spread {
+    pub(crate) const NONE: Self = Self::plain(Kind::None);
+    pub(crate) const FULL: Self = Self::plain(Kind::Full);
+    pub(crate) const EQUAL: Self = Self::plain(Kind::Equal);
+    pub(crate) const DECORRELATED: Self = Self::plain(Kind::Decorrelated);
+
+    const fn plain(kind: Kind) -> Self {
+        Self { kind, mantissa: 0, shift: 0 }
+    }
+
     /// `None` if it is not within 0 and 1.
     pub(crate) const fn fraction(fraction: f64) -> Option<Self> {
         // Also false for NaN.
@@ -175,10 +212,10 @@ impl Spread {
         let exponent = ((bits >> 52) & 0x7FF) as u32;
         if exponent < 1_023 - 64 {
             // Less than a nanosecond of any delay.
-            return Some(Self::Fraction { mantissa: 0, shift: 0 });
+            return Some(Self::plain(Kind::Fraction));
         }
         let mantissa = (bits & ((1 << 52) - 1)) | 1 << 52;
-        Some(Self::Fraction { mantissa, shift: 1_023 + 52 - exponent })
+        Some(Self { kind: Kind::Fraction, mantissa, shift: 1_023 + 52 - exponent })
     }
 }
 
@@ -188,10 +225,9 @@ impl Spread {
 pub struct Delays<G, R> {
     policy: Policy<G>,
     rng: R,
-    /// `u64::MAX` without an end.
-    all: u64,
+    /// `u64::MAX` without an end: it is never counted down to a number of retries.
     left: u64,
-    run: (u64, u64),
+    run: Run,
     previous: u64,
 }
 
@@ -200,11 +236,8 @@ impl<G: Grow, R: Rng> Iterator for Delays<G, R> {
 
     #[inline]
     fn next(&mut self) -> Option<Duration> {
-        let before = self.left;
-        self.left = before.checked_sub(1)?;
-        // OK: never more left than there are in all.
-        let attempt = u32::try_from(self.all - before).unwrap_or(u32::MAX);
-        let grown = self.policy.growth.next(attempt, &mut self.run);
+        self.left = self.left.checked_sub(1)?;
+        let grown = self.policy.growth.next(&mut self.run);
         let delay = self.policy.draw(grown, self.previous, &mut self.rng);
         self.previous = delay;
         Some(Duration::from_nanos(delay))
@@ -214,7 +247,7 @@ impl<G: Grow, R: Rng> Iterator for Delays<G, R> {
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
         match usize::try_from(self.left) {
-            Ok(left) if self.all != u64::MAX => (left, Some(left)),
+            Ok(left) if self.policy.max_retries.is_some() => (left, Some(left)),
             // Without an end, or (on 16-bit targets) more than can be said.
             _ => (usize::MAX, None),
         }

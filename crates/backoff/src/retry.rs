@@ -14,7 +14,7 @@
 use core::marker::PhantomData;
 use core::time::Duration;
 
-use steadfast_core::{Instant, SystemClock, Timer};
+use steadfast_core::{Instant, SystemClock, Timer, saturating_nanos};
 
 use crate::budget::Budget;
 use crate::error::{GaveUp, RetryError};
@@ -131,10 +131,9 @@ impl<G: Grow + Copy> Policy<G> {
         let plan = Plan {
             policy: *self,
             budget: None,
-            deadline: None,
-            timeout: None,
-            attempt_timeout: None,
-            max_hint: None,
+            timeout: u64::MAX,
+            attempt_timeout: u64::MAX,
+            max_hint: self.cap,
             began: Instant::ZERO,
             end: Instant::MAX,
             attempt: 0,
@@ -146,7 +145,7 @@ impl<G: Grow + Copy> Policy<G> {
             when: OnError,
             hint: NoHint,
             notify: Silent,
-            rng: Seeded::NEW,
+            rng: Seeded::new(),
             source: Source::Clock(SystemClock),
         };
         Retry { op, engine, kind: PhantomData }
@@ -186,7 +185,7 @@ where
     /// The longest delay that a [`hint`](Retry::hint) is believed. Default: the policy's cap.
     #[inline]
     pub fn max_hint(mut self, longest: Duration) -> Self {
-        self.engine.plan.max_hint = Some(longest);
+        self.engine.plan.max_hint = saturating_nanos(longest);
         self
     }
 
@@ -264,14 +263,14 @@ where
     /// Without one, the end of time ([`Instant::MAX`]) is the deadline.
     #[inline]
     pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.engine.plan.deadline = Some(deadline);
+        self.engine.plan.end = deadline;
         self
     }
 
     /// A [`deadline`](Retry::deadline) so long after the beginning.
     #[inline]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.engine.plan.timeout = Some(timeout);
+        self.engine.plan.timeout = saturating_nanos(timeout);
         self
     }
 }
@@ -290,7 +289,7 @@ impl<F, G, W, H, N, R, C> Retry<'_, F, Later, G, W, H, N, R, C> {
     /// ```
     #[inline]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.engine.plan.attempt_timeout = Some(timeout);
+        self.engine.plan.attempt_timeout = saturating_nanos(timeout);
         self
     }
 }
@@ -305,22 +304,33 @@ where
 }
 
 /// What has been asked for, and how far it has come.
+///
+/// In this order, with the policy between what is always written: beside what may not be, the two are
+/// copied as one, and not straight from where the policy is to the future.
 #[derive(Debug)]
+#[repr(C)]
 struct Plan<'a, G> {
-    policy: Policy<G>,
     budget: Option<&'a Budget>,
-    deadline: Option<Instant>,
-    timeout: Option<Duration>,
-    attempt_timeout: Option<Duration>,
-    max_hint: Option<Duration>,
+    policy: Policy<G>,
+    // Times in nanoseconds, of which `u64::MAX` is as good as none: an `Option<Duration>` takes twice the
+    // room, and all of this is moved into the future.
+    timeout: u64,
+    attempt_timeout: u64,
+    max_hint: u64,
     began: Instant,
-    /// No attempt begins then or later.
+    /// No attempt begins then or later: the deadline, and from the beginning on whatever is earliest.
     end: Instant,
     /// The number of the next attempt, or of the one under way.
     attempt: u32,
-    /// How many were begun.
+    /// How many there were that did not end in the value.
     attempts: u32,
     previous: Option<Duration>,
+}
+
+/// So many nanoseconds later, or the end of time.
+#[inline]
+fn after(at: Instant, ns: u64) -> Instant {
+    Instant::from_nanos(at.as_nanos().saturating_add(ns))
 }
 
 /// The decisions.
@@ -352,11 +362,8 @@ where
     fn begin(&mut self) -> Result<(), GaveUp> {
         let plan = &mut self.plan;
         plan.began = self.source.now();
-        let after = |limit: Option<Duration>| {
-            limit.map_or(Instant::MAX, |limit| plan.began.saturating_add(limit))
-        };
-        let limits = after(plan.timeout).min(after(plan.policy.max_elapsed));
-        plan.end = plan.deadline.unwrap_or(Instant::MAX).min(limits);
+        let elapsed = plan.policy.max_elapsed.map_or(u64::MAX, saturating_nanos);
+        plan.end = plan.end.min(after(plan.began, plan.timeout.min(elapsed)));
         let began = plan.began;
         self.is_in_time(began)?;
         if let Some(budget) = self.plan.budget {
@@ -365,21 +372,11 @@ where
         Ok(())
     }
 
-    /// The number of the attempt that begins now.
+    /// When the attempt that begins now will have taken too long, if it is earlier than the end.
     #[inline]
-    fn attempt(&mut self) -> u32 {
-        self.plan.attempts = self.plan.attempts.saturating_add(1);
-        self.plan.attempt
-    }
-
-    /// When the attempt that begins now will have taken too long; [`Instant::MAX`] is never.
-    #[inline]
-    fn limit(&self) -> Instant {
-        let Plan { attempt_timeout, end, .. } = self.plan;
-        match attempt_timeout {
-            Some(timeout) => self.source.now().saturating_add(timeout).min(end),
-            None => end,
-        }
+    fn limit(&self) -> Option<Instant> {
+        let limit = self.plan.attempt_timeout;
+        (limit < u64::MAX).then(|| after(self.source.now(), limit))
     }
 
     /// Decides what follows an outcome, or (`None`) an attempt that was cut off. An outcome that is
@@ -414,6 +411,7 @@ where
         N: Notify<T, E>,
     {
         let now = self.source.now();
+        self.plan.attempts = self.plan.attempts.saturating_add(1);
         let asked = outcome.as_ref().filter(|_| retry);
         let hint = asked.and_then(|outcome| self.hint.hint(outcome));
         let attempt = self.plan.attempt;
@@ -447,7 +445,7 @@ where
             return Err(GaveUp::RetriesExhausted);
         }
         let (next, delay) = if let Some(hint) = hint {
-            let delay = hint.min(plan.max_hint.unwrap_or(plan.policy.cap()));
+            let delay = hint.min(Duration::from_nanos(plan.max_hint));
             (Next::Hinted(delay), delay)
         } else {
             let delay = plan.policy.delay_after(plan.attempt, plan.previous, &mut self.rng);

@@ -5,7 +5,7 @@
 //! Everything down to `properties` uses no test framework, so that a fuzz target can include this
 //! file and call [`run`].
 
-#![cfg(all(feature = "std", not(loom)))]
+#![cfg(not(loom))]
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::{Future, IntoFuture, pending};
@@ -678,6 +678,7 @@ fn unnamed(script: &Script) -> Trace {
     awaited!(script, |world| op(script, world), run)
 }
 
+#[cfg(test)]
 mod properties {
     use proptest::collection::vec;
     use proptest::option::{of, weighted};

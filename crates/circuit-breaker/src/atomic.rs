@@ -361,30 +361,9 @@ impl<C, M: Memory> CircuitBreaker<C, M> {
         &self.clock
     }
 
-    /// The waiting line: who waits now, who waited, and for how long at the longest.
-    #[cfg(feature = "wait")]
-    pub fn stats(&self) -> steadfast_core::wait::LineStats {
-        self.line.stats()
-    }
-
-    pub(crate) const fn shown_name(&self) -> Name {
-        self.name
-    }
-
-    pub(crate) const fn max_waiters(&self) -> u32 {
+    /// How many may [wait](Config::max_waiters) at once.
+    pub const fn max_waiters(&self) -> u32 {
         self.max_waiters
-    }
-
-    pub(crate) const fn line(&self) -> &Line {
-        &self.line
-    }
-
-    pub(crate) const fn state(&self) -> &State<M> {
-        &self.state
-    }
-
-    pub(crate) const fn feed(&self) -> &Feed {
-        &self.feed
     }
 
     /// Calls `f` after every change of the phase, with no lock held; `f` may use the breaker.
@@ -410,6 +389,31 @@ impl<C, M: Memory> CircuitBreaker<C, M> {
     pub fn break_by(mut self, f: impl Fn(Trip) -> Duration + Send + Sync + 'static) -> Self {
         self.hooks.set_break_by(Box::new(f));
         self
+    }
+}
+
+/// For those who wait.
+#[cfg(feature = "wait")]
+impl<C, M: Memory> CircuitBreaker<C, M> {
+    /// The waiting line: who waits now, who waited, and for how long at the longest.
+    pub fn stats(&self) -> steadfast_core::wait::LineStats {
+        self.line.stats()
+    }
+
+    pub(crate) const fn shown_name(&self) -> Name {
+        self.name
+    }
+
+    pub(crate) const fn line(&self) -> &Line {
+        &self.line
+    }
+
+    pub(crate) const fn state(&self) -> &State<M> {
+        &self.state
+    }
+
+    pub(crate) const fn feed(&self) -> &Feed {
+        &self.feed
     }
 }
 
@@ -622,8 +626,8 @@ impl<O: Deref<Target: Owner>> Permit<O> {
         Ok(Self::new(owner, pass))
     }
 
-    /// What it reports to.
-    pub(crate) const fn owner(&self) -> &O {
+    /// The breaker that it is of, as it holds it.
+    pub const fn owner(&self) -> &O {
         &self.owner
     }
 

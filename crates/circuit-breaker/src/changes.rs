@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use alloc::sync::Arc;
 use core::fmt;
 use core::future::Future;
 use core::ops::Deref;
@@ -10,8 +9,8 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use futures_core::Stream;
-use steadfast_core::sync::Mutex;
 use steadfast_core::sync::atomic::AtomicU64;
+use steadfast_core::sync::{Arc, Mutex};
 use steadfast_core::wait::Wait;
 use steadfast_core::{Signal, Untimed, const_unless_loom};
 

@@ -196,6 +196,8 @@ pub struct Config {
     pub(crate) ramp_up: Option<(f64, Duration)>,
     pub(crate) max_waiters: u32,
     pub(crate) counted: bool,
+    // Not data: and without this, serde would read from what lives for ever only.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) name: Option<&'static str>,
 }
 
@@ -337,7 +339,8 @@ impl Config {
     }
 
     /// Counts calls that were permitted and calls that were rejected, for
-    /// [`metrics`](crate::CircuitBreaker::metrics): one more shared write a call.
+    /// [`metrics`](crate::CircuitBreaker::metrics): one more shared write a call. Who waits is
+    /// counted when the wait ends, and not at all if it is dropped.
     pub const fn counted(mut self, counted: bool) -> Self {
         self.counted = counted;
         self

@@ -96,9 +96,9 @@
 //!
 //! | feature | what is there |
 //! |---|---|
-//! | none | the breaker in memory of yours, and [`state`]; no allocation |
+//! | none | the breaker in memory of yours, calls through it, and [`state`]; no allocation |
 //! | `alloc` | windows on the heap, callbacks |
-//! | `wait` | [`acquire`](CircuitBreaker::acquire), [`changes`](CircuitBreaker::changes), calls of futures, with a timer of yours |
+//! | `wait` | [`acquire`](CircuitBreaker::acquire) with a timer of yours, [`changes`](CircuitBreaker::changes) |
 //! | `std` (default) | the system clock, `.wait()`, [`Keyed`], jitter that seeds itself |
 //! | `portable-atomic` | targets without 64-bit atomics; the back end is the final binary's choice |
 //! | `serde` | [`Config`] as data |
@@ -110,7 +110,6 @@
 extern crate alloc;
 
 mod atomic;
-#[cfg(feature = "wait")]
 mod call;
 #[cfg(feature = "wait")]
 mod changes;
@@ -133,7 +132,6 @@ pub mod state;
 mod wait;
 
 pub use crate::atomic::{CircuitBreaker, Heap, Owner, Permit};
-#[cfg(feature = "wait")]
 pub use crate::call::{Calling, EveryError, Judge, Judged};
 #[cfg(feature = "wait")]
 pub use crate::changes::{Changes, Observed};

@@ -45,6 +45,9 @@
 //! | `state/calls.rs` | the window of the last N calls |
 //! | `state/slices.rs` | the window of the last so much time |
 //!
+//! Where a number of a life comes round again before what was left under it is overwritten,
+//! `state/sweep.rs` has emptied it.
+//!
 //! # Invariants
 //!
 //! - **I1** A life ends once: with one change of the control word. Everything else that says something
@@ -83,6 +86,7 @@ mod probes;
 mod ramp;
 mod slices;
 mod stamp;
+mod sweep;
 mod terms;
 mod values;
 mod word;
@@ -98,10 +102,6 @@ pub const MAX_STEP_BACK: Duration = Duration::from_secs(60);
 
 /// How often a count that others disturb is begun again.
 const TRIES: u32 = 100;
-
-/// So many lives apart, whatever says whose it is by part of a life's number is made of the life that
-/// begins, unless it is already: before that part comes again, with 1,024 lives at the earliest.
-const SWEEP: u32 = 256;
 
 const WHOLE: u64 = 1_000_000_000;
 
@@ -152,8 +152,8 @@ pub(crate) struct Words<W> {
     pub(crate) opened: W,
 }
 
-/// How many numbers lives have: after the last comes 1 again.
-pub(crate) const LIVES: u64 = control::LIFE.max();
+/// How many numbers lives have: after the last, which is this, comes 1 again.
+pub const LIVES: u64 = control::LIFE.max();
 
 /// The control word at the beginning.
 pub(crate) const FIRST: u64 = Control::FIRST.0;
@@ -354,14 +354,21 @@ impl<M: Memory> State<M> {
         self.control().life()
     }
 
-    /// Whether it is as good as a new one: closed, and nothing bad is in any window.
+    /// Whether it is as good as a new one: closed, and nothing bad is in any window. A trip and a
+    /// ramp-up are forgotten as soon as they make no difference any more.
     pub fn is_idle(&self, now: Instant) -> bool {
         let control = self.control();
+        let life = control.life();
         let is_bad = |tally: &Option<Tally>| tally.is_some_and(|tally| tally.bad > 0);
-        control.kind() == Kind::Closed
+        let admits_all = match control.kind() {
+            Kind::Closed => true,
+            Kind::Ramping => self.share(life, now).is_none(),
+            _ => false,
+        };
+        admits_all
             && control.row() == 0
-            && control.trips() == 0
-            && !self.tallies(control.life(), now).iter().any(is_bad)
+            && (control.trips() == 0 || self.is_healthy(life, now))
+            && !self.tallies(life, now).iter().any(is_bad)
     }
 
     /// How often it opened in all.
@@ -469,11 +476,7 @@ impl<M: Memory> State<M> {
         if !is_closed(control) {
             return Effects::NONE;
         }
-        let healthy = self.since().read(life).is_some_and(|since| {
-            let reset_after = self.terms.reset_after;
-            !reset_after.is_zero() && now.saturating_duration_since(since) >= reset_after
-        });
-        let number = if healthy { 0 } else { control.trips() };
+        let number = if self.is_healthy(life, now) { 0 } else { control.trips() };
         let duration = self.break_of(number, retry_after, breaks);
         // RACE: another bad call may have tripped it first: one of them does. Model:
         // `two_failures_at_once_trip_once`.
@@ -485,6 +488,14 @@ impl<M: Memory> State<M> {
             _ => Step::Keep(None),
         });
         won.map_or(Effects::NONE, |(from, to)| self.opened(from, to, reason, duration, now))
+    }
+
+    /// Whether a closed life has lasted so long that the next trip is the first in a row.
+    fn is_healthy(&self, life: u32, now: Instant) -> bool {
+        let reset_after = self.terms.reset_after;
+        let since = self.since().read(life);
+        !reset_after.is_zero()
+            && since.is_some_and(|since| now.saturating_duration_since(since) >= reset_after)
     }
 
     /// How long to stay open. It may run code of somebody else's: nothing has been changed yet.
@@ -515,9 +526,9 @@ impl<M: Memory> State<M> {
     ) -> Effects {
         self.words.last_break.update(|_| Step::Replace(saturating_nanos(duration), ()));
         self.words.opened.update(|opened| Step::Replace(opened.saturating_add(1), ()));
-        let effects = self.began(from, to, reason, now);
+        self.began(to.life(), now);
         self.until().write(to.life(), now.saturating_add(duration));
-        effects
+        Effects::of(from, to, reason, now)
     }
 
     /// Begins the break again, if the clock has stepped back to long before it began.
@@ -535,6 +546,12 @@ impl<M: Memory> State<M> {
         Some((until, change))
     }
 
+    /// What every life begins with.
+    pub(super) fn began(&self, life: u32, now: Instant) {
+        self.since().write(life, now);
+        self.sweep(life);
+    }
+
     /// Ends a life if `next` says with what, and completes the next but for what an open one has.
     fn change(
         &self,
@@ -549,24 +566,10 @@ impl<M: Memory> State<M> {
                 None => Step::Keep(None),
             }
         });
-        changed.map_or(Effects::NONE, |(from, to)| self.began(from, to, reason, now))
-    }
-
-    /// Completes a life, which this one began, but for what an open one has.
-    fn began(&self, from: Control, to: Control, reason: Reason, now: Instant) -> Effects {
-        let life = to.life();
-        self.since().write(life, now);
-        if life % SWEEP == 0 {
-            self.leases().sweep(life);
-            for rule in self.terms.rules() {
-                if let Some(slices) = self.slices(rule, life) {
-                    slices.sweep(now);
-                } else if let Some(calls) = self.calls(rule, life) {
-                    calls.sweep();
-                }
-            }
-        }
-        Effects::of(from, to, reason, now)
+        changed.map_or(Effects::NONE, |(from, to)| {
+            self.began(to.life(), now);
+            Effects::of(from, to, reason, now)
+        })
     }
 
     /// One failure more in a row. Whether there are enough.

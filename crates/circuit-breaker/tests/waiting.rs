@@ -4,6 +4,12 @@
 //! Most of it is single-threaded and deterministic: time is moved by hand, and wakers count.
 #![cfg(all(feature = "std", not(loom)))]
 #![allow(missing_docs, reason = "tests")]
+#![expect(
+    clippy::large_types_passed_by_value,
+    clippy::needless_for_each,
+    clippy::semicolon_if_nothing_returned,
+    reason = "scaffolding of tests"
+)]
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};

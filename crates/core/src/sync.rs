@@ -2,14 +2,16 @@
 //!
 //! | build | atomics | lock |
 //! |---|---|---|
-//! | default | `core::sync::atomic` | `parking_lot` |
-//! | `portable-atomic` | `portable_atomic` | as without it |
+//! | default | `core::sync::atomic`, `alloc::sync::Arc` | `parking_lot` |
+//! | `portable-atomic` | `portable_atomic`, and `Arc` over it | as without it |
 //! | no `std`, `wait` | as above | `critical_section` |
 //! | `--cfg loom` | `loom` | `loom` |
 //!
 //! Everything else in the workspace says `steadfast_core::sync::…` and never asks which of them it
 //! got. The lock is used through [`Mutex::with`] alone, so that no guard can outlive its statement.
 
+#[cfg(all(feature = "alloc", not(feature = "portable-atomic")))]
+pub use alloc::sync::Arc;
 #[cfg(not(loom))]
 pub use core::hint::spin_loop;
 #[cfg(not(any(feature = "portable-atomic", loom)))]
@@ -18,6 +20,8 @@ pub use core::sync::atomic;
 pub use loom::{hint::spin_loop, sync::atomic};
 #[cfg(all(feature = "portable-atomic", not(loom)))]
 pub use portable_atomic as atomic;
+#[cfg(all(feature = "alloc", feature = "portable-atomic"))]
+pub use portable_atomic_util::Arc;
 
 #[cfg(feature = "wait")]
 pub use self::lock::Mutex;

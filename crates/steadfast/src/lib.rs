@@ -3,7 +3,7 @@
 //! atomics or lies under a fine lock, and whoever waits stands in one fair line, with `.await` or with `.wait()`.
 //!
 //! This crate is the five behind one name, each a feature and a module of its own; so far there are
-//! [`token_bucket`] and [`backoff`]. The clocks and timers beside them come from `steadfast-core`, where the
+//! [`token_bucket`], [`backoff`] and [`circuit_breaker`]. The clocks and timers beside them come from `steadfast-core`, where the
 //! features `tsc`, `tokio`, `async-io` and `embedded-hal-async` each add one; none is a default.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -27,6 +27,8 @@ pub use steadfast_core::{Clock, Instant, SystemClock, Timer};
 
 #[cfg(feature = "backoff")]
 pub use steadfast_backoff as backoff;
+#[cfg(feature = "circuit-breaker")]
+pub use steadfast_circuit_breaker as circuit_breaker;
 #[cfg(feature = "token-bucket")]
 pub use steadfast_token_bucket as token_bucket;
 

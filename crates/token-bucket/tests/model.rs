@@ -480,58 +480,6 @@ impl Model {
     }
 }
 
-/// Grants in the order of their times, held against I4 as they come.
-struct History {
-    terms: Terms,
-    grants: Vec<(u64, u64)>,
-    /// The largest excess over `rate × window` of any window that ends with the last grant.
-    excess: u128,
-}
-
-impl History {
-    fn new(terms: Terms) -> Self {
-        Self { terms, grants: Vec::new(), excess: 0 }
-    }
-
-    /// Tokens in units of which the rate gives `tokens` a nanosecond: not in lowest terms, since
-    /// this is not the place to share a mistake.
-    fn units(&self, tokens: u64) -> u128 {
-        u128::from(tokens) * u128::from(self.terms.period_ns)
-    }
-
-    fn accrued(&self, from: u64, to: u64) -> u128 {
-        u128::from(to - from) * u128::from(self.terms.tokens)
-    }
-
-    /// A window that ends here either begins here or adds to the best that ended before.
-    fn grant(&mut self, n: u64, now: u64) {
-        let before = self.grants.last().map_or(0, |&(at, _)| self.accrued(at, now));
-        self.excess = self.units(n) + self.excess.saturating_sub(before);
-        assert!(
-            self.excess <= self.units(self.terms.burst),
-            "{n} tokens at {now} ns exceed {:?} in some window",
-            self.terms,
-        );
-        self.grants.push((now, n));
-    }
-
-    /// Every pair of grants.
-    fn check_all_windows(&self) {
-        for (i, &(from, _)) in self.grants.iter().enumerate() {
-            let mut sum = 0;
-            for &(to, n) in &self.grants[i..] {
-                sum += self.units(n);
-                let most = self.units(self.terms.burst) + self.accrued(from, to);
-                assert!(sum <= most, "{:?} from {from} to {to} ns: {:?}", self.terms, self.grants);
-            }
-        }
-    }
-
-    fn total(&self) -> u128 {
-        self.grants.iter().map(|&(_, n)| u128::from(n)).sum()
-    }
-}
-
 #[cfg(test)]
 mod properties {
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -694,6 +642,63 @@ mod properties {
             (gaps(), amounts()).prop_map(|(gap, n)| Request::UpTo(gap, n)),
             (gaps(), amounts()).prop_map(|(gap, n)| Request::InTime(gap, n)),
         ]
+    }
+
+    /// Grants in the order of their times, held against I4 as they come.
+    struct History {
+        terms: Terms,
+        grants: Vec<(u64, u64)>,
+        /// The largest excess over `rate × window` of any window that ends with the last grant.
+        excess: u128,
+    }
+
+    impl History {
+        fn new(terms: Terms) -> Self {
+            Self { terms, grants: Vec::new(), excess: 0 }
+        }
+
+        /// Tokens in units of which the rate gives `tokens` a nanosecond: not in lowest terms, since
+        /// this is not the place to share a mistake.
+        fn units(&self, tokens: u64) -> u128 {
+            u128::from(tokens) * u128::from(self.terms.period_ns)
+        }
+
+        fn accrued(&self, from: u64, to: u64) -> u128 {
+            u128::from(to - from) * u128::from(self.terms.tokens)
+        }
+
+        /// A window that ends here either begins here or adds to the best that ended before.
+        fn grant(&mut self, n: u64, now: u64) {
+            let before = self.grants.last().map_or(0, |&(at, _)| self.accrued(at, now));
+            self.excess = self.units(n) + self.excess.saturating_sub(before);
+            assert!(
+                self.excess <= self.units(self.terms.burst),
+                "{n} tokens at {now} ns exceed {:?} in some window",
+                self.terms,
+            );
+            self.grants.push((now, n));
+        }
+
+        /// Every pair of grants.
+        fn check_all_windows(&self) {
+            for (i, &(from, _)) in self.grants.iter().enumerate() {
+                let mut sum = 0;
+                for &(to, n) in &self.grants[i..] {
+                    sum += self.units(n);
+                    let most = self.units(self.terms.burst) + self.accrued(from, to);
+                    assert!(
+                        sum <= most,
+                        "{:?} from {from} to {to} ns: {:?}",
+                        self.terms,
+                        self.grants
+                    );
+                }
+            }
+        }
+
+        fn total(&self) -> u128 {
+            self.grants.iter().map(|&(_, n)| u128::from(n)).sum()
+        }
     }
 
     /// What was granted, while time never stepped back.

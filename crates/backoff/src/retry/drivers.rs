@@ -42,7 +42,7 @@ where
             return Err(self.engine.gave_up(reason, last));
         }
         loop {
-            let outcome = (self.op)(self.engine.attempt());
+            let outcome = (self.op)(self.engine.plan.attempt);
             let then = match self.engine.judge(Some(outcome), &mut last) {
                 Verdict::Over(value) => return Ok(value),
                 Verdict::Failed(_, then) => then,
@@ -104,10 +104,11 @@ where
             return Err(self.engine.gave_up(reason, last));
         }
         loop {
-            let limit = self.engine.limit();
-            let attempt = (self.op)(self.engine.attempt());
+            let (limit, end) = (self.engine.limit(), self.engine.plan.end);
+            let limit = Limit { until: limit.unwrap_or(Instant::MAX), wait: None };
+            let attempt = (self.op)(self.engine.plan.attempt);
             let source = &self.engine.source;
-            let outcome = Limited { attempt, limit: Limit::until(limit), source }.await;
+            let outcome = Limited { attempt, limit, end, source }.await;
             let then = match self.engine.judge(outcome, &mut last) {
                 Verdict::Over(value) => return Ok(value),
                 Verdict::Failed(notice, then) => {
@@ -146,12 +147,14 @@ where
     #[inline]
     fn into_future(self) -> Self::IntoFuture {
         let Self { op, engine, .. } = self;
-        Retrying { op, engine, last: None, limit: Limit::NONE, state: State::Begin }
+        let limit = Limit { until: Instant::MAX, wait: None };
+        Retrying { op, engine, last: None, limit, state: State::Begin }
     }
 }
 
 pin_project! {
     /// The future of a [`Retry`].
+    #[project = RetryingProjection]
     #[must_use = "a future does nothing unless it is polled"]
     pub struct Retrying<'a, F, A, T, E, G, W, H, N: Notify<T, E>, R, C: Timer> {
         op: F,
@@ -180,6 +183,7 @@ pin_project! {
         #[pin]
         attempt: A,
         limit: Limit<C>,
+        end: Instant,
         source: &'s Source<'a, C>,
     }
 }
@@ -189,22 +193,15 @@ impl<A: Future, C: Timer + Clone> Future for Limited<'_, '_, A, C> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        this.limit.poll(this.attempt, this.source, cx)
+        this.limit.poll(this.attempt, *this.end, this.source, cx)
     }
 }
 
 /// How long an attempt may take. It waits for nothing while the attempt does not.
 struct Limit<C: Timer> {
+    /// Its own limit, beside the end of all.
     until: Instant,
     wait: Option<TimeLimit<C>>,
-}
-
-impl<C: Timer> Limit<C> {
-    const NONE: Self = Self::until(Instant::MAX);
-
-    const fn until(until: Instant) -> Self {
-        Self { until, wait: None }
-    }
 }
 
 impl<C: Timer + Clone> Limit<C> {
@@ -212,17 +209,74 @@ impl<C: Timer + Clone> Limit<C> {
     fn poll<A: Future>(
         &mut self,
         attempt: Pin<&mut A>,
+        end: Instant,
         source: &Source<'_, C>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<A::Output>> {
         match attempt.poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if self.until == Instant::MAX => Poll::Pending,
             Poll::Pending => {
-                let wait = self.wait.get_or_insert_with(|| source.time_limit(self.until));
+                let until = self.until.min(end);
+                if until == Instant::MAX {
+                    return Poll::Pending;
+                }
+                let wait = self.wait.get_or_insert_with(|| source.time_limit(until));
                 Pin::new(wait).poll(cx).map(|_| None)
             }
         }
+    }
+}
+
+impl<F, A, T, E, G, W, H, N, R, C> RetryingProjection<'_, '_, F, A, T, E, G, W, H, N, R, C>
+where
+    F: FnMut(u32) -> A,
+    A: Future<Output = Result<T, E>>,
+    G: Grow,
+    W: When<T, E>,
+    H: Hint<T, E>,
+    N: Notify<T, E>,
+    R: Rng,
+    C: Timer + Clone,
+{
+    #[inline]
+    fn attempt(&mut self) {
+        // If the operation panics, it is over.
+        self.state.set(State::Over);
+        if let Some(limit) = self.engine.limit() {
+            self.limit.until = limit;
+        }
+        let attempt = (self.op)(self.engine.plan.attempt);
+        self.state.set(State::Attempt { attempt });
+    }
+
+    /// What comes between two attempts. Elsewhere, so that an attempt that succeeds has a short way.
+    #[cold]
+    fn pause(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), GaveUp>> {
+        loop {
+            match self.state.as_mut().project() {
+                StateProjection::Notice { notice, then } => {
+                    ready!(notice.poll(cx));
+                    match *then {
+                        Ok(until) => {
+                            let sleep = self.engine.source.sleep(until);
+                            self.state.set(State::Asleep { sleep });
+                        }
+                        Err(reason) => return Poll::Ready(Err(reason)),
+                    }
+                }
+                StateProjection::Asleep { sleep } => {
+                    ready!(Pin::new(sleep).poll(cx));
+                    return Poll::Ready(self.engine.resume());
+                }
+                _ => panic!("a retry was polled after it was over"),
+            }
+        }
+    }
+
+    #[cold]
+    fn give_up(&mut self, reason: GaveUp) -> RetryError<T, E> {
+        self.state.set(State::Over);
+        self.engine.gave_up(reason, self.last.take())
     }
 }
 
@@ -242,52 +296,29 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        // Not one `match` of all states, by whose table of jumps the first attempt would go twice.
+        let mut next = match this.state.as_mut().project() {
+            StateProjection::Begin => Some(this.engine.begin()),
+            _ => None,
+        };
         loop {
-            let next = match this.state.as_mut().project() {
-                StateProjection::Begin => this.engine.begin(),
-                StateProjection::Attempt { attempt } => {
-                    let outcome = ready!(this.limit.poll(attempt, &this.engine.source, cx));
-                    // Before anybody hears of it: one that was cut off holds on to what it has.
-                    this.state.set(State::Over);
-                    *this.limit = Limit::NONE;
-                    match this.engine.judge(outcome, this.last) {
-                        Verdict::Over(value) => return Poll::Ready(Ok(value)),
-                        Verdict::Failed(notice, then) => {
-                            this.state.set(State::Notice { notice, then });
-                            continue;
-                        }
-                    }
-                }
-                StateProjection::Notice { notice, then } => {
-                    ready!(notice.poll(cx));
-                    match *then {
-                        Ok(until) => {
-                            let sleep = this.engine.source.sleep(until);
-                            this.state.set(State::Asleep { sleep });
-                            continue;
-                        }
-                        Err(reason) => Err(reason),
-                    }
-                }
-                StateProjection::Asleep { sleep } => {
-                    ready!(Pin::new(sleep).poll(cx));
-                    this.engine.resume()
-                }
-                StateProjection::Over => panic!("a retry was polled after it was over"),
-            };
             match next {
-                Ok(()) => {
-                    // If the operation panics, it is over.
-                    this.state.set(State::Over);
-                    *this.limit = Limit::until(this.engine.limit());
-                    let attempt = (this.op)(this.engine.attempt());
-                    this.state.set(State::Attempt { attempt });
-                }
-                Err(reason) => {
-                    this.state.set(State::Over);
-                    return Poll::Ready(Err(this.engine.gave_up(reason, this.last.take())));
+                Some(Ok(())) => this.attempt(),
+                Some(Err(reason)) => return Poll::Ready(Err(this.give_up(reason))),
+                None => {}
+            }
+            if let StateProjection::Attempt { attempt } = this.state.as_mut().project() {
+                let outcome =
+                    ready!(this.limit.poll(attempt, this.engine.plan.end, &this.engine.source, cx));
+                // Before anybody hears of it: one that was cut off holds on to what it has.
+                this.state.set(State::Over);
+                this.limit.wait = None;
+                match this.engine.judge(outcome, this.last) {
+                    Verdict::Over(value) => return Poll::Ready(Ok(value)),
+                    Verdict::Failed(notice, then) => this.state.set(State::Notice { notice, then }),
                 }
             }
+            next = Some(ready!(this.pause(cx)));
         }
     }
 }

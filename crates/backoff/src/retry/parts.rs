@@ -189,10 +189,13 @@ pub struct Seeded {
 }
 
 impl Seeded {
-    pub(super) const NEW: Self = Self {
-        #[cfg(feature = "std")]
-        rng: None,
-    };
+    #[inline]
+    pub(super) const fn new() -> Self {
+        Self {
+            #[cfg(feature = "std")]
+            rng: None,
+        }
+    }
 }
 
 #[cfg(feature = "std")]

@@ -46,10 +46,10 @@ const NEXT: Field = CALLS.above(14);
 const LATE: Field = NEXT.above(1);
 const FULL: Field = LATE.above(1);
 const CLEAN: Field = FULL.above(1);
-const HEAD_LIFE: Field = CLEAN.above(19);
+pub(super) const HEAD_LIFE: Field = CLEAN.above(19);
 
 const SLOT_CALL: Field = Field::lowest(28);
-const SLOT_LIFE: Field = SLOT_CALL.above(26);
+pub(super) const SLOT_LIFE: Field = SLOT_CALL.above(26);
 
 /// The window's words: the head, then the ring.
 #[derive(Debug)]
@@ -74,14 +74,6 @@ impl<'a, W: Word> Calls<'a, W> {
     pub(super) fn new(words: &'a [W], control: &'a W, life: u32) -> Option<Self> {
         let (head, ring) = words.split_first()?;
         Some(Self { head, ring, life, control })
-    }
-
-    /// Makes the head one of this life.
-    pub(super) fn sweep(&self) {
-        self.head.update(|word| match self.seen(word) {
-            Seen::Mine(head) => Step::Replace(head, ()),
-            Seen::Over => Step::Keep(()),
-        });
     }
 
     /// Counts a good call.
@@ -174,7 +166,7 @@ impl<'a, W: Word> Calls<'a, W> {
         }
         let call = CALLS.of(head);
         self.ring[self.slot_before(head, 1)].update(|slot| {
-            let later_life = LIFE.is_after(SLOT_LIFE.of(slot), self.life.into());
+            let later_life = slot != 0 && LIFE.is_after(SLOT_LIFE.of(slot), self.life.into());
             let same_life = SLOT_LIFE.of(slot) == u64::from(self.life);
             // It is there, or somebody has been late for a whole round.
             let there = same_life && !SLOT_CALL.is_after(call, SLOT_CALL.of(slot));

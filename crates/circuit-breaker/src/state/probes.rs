@@ -112,7 +112,10 @@ impl<M: Memory> State<M> {
                     Some(duration) if to.kind() == Kind::Open => {
                         return self.opened(from, to, Reason::ProbesFailed, duration, now);
                     }
-                    _ => return self.began(from, to, Reason::ProbesSucceeded, now),
+                    _ => {
+                        self.began(to.life(), now);
+                        return Effects::of(from, to, Reason::ProbesSucceeded, now);
+                    }
                 },
             }
         }

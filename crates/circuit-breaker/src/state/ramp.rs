@@ -25,7 +25,7 @@ const RAMP_STEPS: u64 = 100;
 
 const RAMP_SHARE: Field = Field::lowest(30);
 const RAMP_WAITERS: Field = RAMP_SHARE.above(8);
-const RAMP_LIFE: Field = RAMP_WAITERS.above(26);
+pub(super) const RAMP_LIFE: Field = RAMP_WAITERS.above(26);
 
 /// From a share in billionths to all, evenly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,9 +65,8 @@ impl<M: Memory> State<M> {
     /// A newcomer by the share, the first in line by its turn.
     pub(super) fn begin_ramping(&self, life: u32, in_turn: bool, now: Instant) -> Decision {
         let pass = Decision::Granted(self.pass(life, || now));
-        // Not known yet: it begins at this moment.
-        let since = self.since().read(life).unwrap_or(now);
-        let Some(share) = self.terms.ramp.and_then(|ramp| ramp.share(since, now)) else {
+        let since = self.ramp_since(life, now);
+        let Some(share) = self.share(life, now) else {
             self.words.control.update(|word| match Control(word) {
                 control if control.life() == life => Step::Replace(control.ramped_up().0, ()),
                 _ => Step::Keep(()),
@@ -94,6 +93,16 @@ impl<M: Memory> State<M> {
             Step::Replace(RAMP_SHARE.set(word, rest), admitted)
         });
         if admitted { pass } else { Decision::RampingUp { until } }
+    }
+
+    /// The share of a life that ramps up; `None` if that is over.
+    pub(super) fn share(&self, life: u32, now: Instant) -> Option<u64> {
+        self.terms.ramp.and_then(|ramp| ramp.share(self.ramp_since(life, now), now))
+    }
+
+    fn ramp_since(&self, life: u32, now: Instant) -> Instant {
+        // Not known yet: it begins at this moment.
+        self.since().read(life).unwrap_or(now)
     }
 
     pub(super) fn ramp_waiters(&self, life: u32) -> u64 {

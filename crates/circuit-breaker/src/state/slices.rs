@@ -43,6 +43,8 @@ const SLICE: Field = Field::lowest(51);
 /// Life and round together are a serial number.
 const SERIES: Field = SLICE.above(13);
 const ROUNDS: u32 = 3;
+/// In the head and in slots: the life alone.
+pub(super) const SLICES_LIFE: Field = SLICE.above(ROUNDS).above(10);
 
 const COUNT: Field = Field::lowest(36);
 const SLOT_SLICE: Field = COUNT.above(15);
@@ -147,11 +149,6 @@ impl<'a, W: Word> Slices<'a, W> {
         }
         let head = Place::of_head(self.head.load());
         self.sum(head, head)
-    }
-
-    /// Makes the head one of this life.
-    pub(super) fn sweep(&self, now: Instant) {
-        let _place = self.arrive(now);
     }
 
     /// Moves the head on to `now`, and says where it is; `None` if this life is over.

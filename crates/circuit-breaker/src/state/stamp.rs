@@ -37,6 +37,11 @@ const TAKEN: Field = Field::lowest(1);
 const TAKING: Field = TAKEN.above(11);
 const LEASE_LIFE: Field = TAKING.above(20);
 
+/// The life in an instant's words.
+pub(super) const STAMP_LIFE: Field = HALF.above(26);
+/// The life in a lease's words.
+pub(super) const LEASE_WORD_LIFE: Field = HALF.above(1).above(11).above(20);
+
 /// An instant that belongs to a life.
 #[derive(Debug)]
 pub(super) struct Stamp<'a, W> {
@@ -58,7 +63,7 @@ impl<W: Word> Stamp<'_, W> {
         let at = at.as_nanos();
         for (word, half) in [(self.high, at >> 32), (self.low, at)] {
             word.update(|seen| {
-                if LIFE.is_after(OWNER.of(seen), u64::from(life)) {
+                if seen != 0 && LIFE.is_after(OWNER.of(seen), u64::from(life)) {
                     return Step::Keep(());
                 }
                 Step::Replace(owned(life, half), ())
@@ -166,16 +171,6 @@ impl<W: Word> Leases<'_, W> {
             }
             Step::Replace(OWNER.set(0, TAKEN.set(lease.owner.into(), 0)), true)
         })
-    }
-
-    /// Frees the places of earlier lives.
-    pub(super) fn sweep(&self, life: u32) {
-        for slot in 0..self.len() {
-            self.first(slot).update(|seen| match is_taken_in(OWNER.of(seen), life) {
-                true => Step::Keep(()),
-                false => Step::Replace(0, ()),
-            });
-        }
     }
 
     /// The second half of a taking.

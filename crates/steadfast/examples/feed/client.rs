@@ -1,4 +1,5 @@
-//! The client: threads and tasks, each with a connection of its own, that share one bucket.
+//! The client: threads and tasks, each with a connection of its own, that share one bucket, one
+//! backoff and one breaker.
 //!
 //! The bucket is built from what the server publishes, by the recipe of [`margin`](crate::margin).
 //! Nothing else keeps the workers within the quota.
@@ -11,6 +12,7 @@ use std::time::Duration;
 use std::{fmt, io, thread};
 
 use steadfast::backoff::{self, Attempt, Backoff, Jitter, Policy};
+use steadfast::circuit_breaker::{self, CircuitBreaker, Window};
 use steadfast::token_bucket::{Acquire, AcquireError, ConfigError, TokenBucket};
 use steadfast::{Clock, Instant, SystemClock};
 use tokio::runtime::Runtime;
@@ -37,6 +39,18 @@ const RECONNECT: Policy = backoff::Config::exponential(Duration::from_millis(5))
     .unlimited()
     .build_static();
 
+/// How many requests at once ask a server that was not well how it is.
+pub(crate) const PROBES: u32 = 2;
+
+/// When to leave a server alone that answers but cannot help, and how to find out that it can again.
+const BREAKER: circuit_breaker::Config = circuit_breaker::Config::new()
+    .consecutive_failures(5)
+    .failure_rate(0.5, Window::calls(50).minimum(20))
+    .break_duration(Duration::from_millis(40))
+    .probes(PROBES)
+    .close_after(4)
+    .name("quotes");
+
 /// What all workers share.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -45,6 +59,7 @@ pub(crate) struct Client {
     pub(crate) margin: Margin,
     pub(crate) bucket: TokenBucket,
     pub(crate) reconnect: Backoff,
+    pub(crate) breaker: CircuitBreaker,
     /// The most failures in a row before a connection was made.
     longest_chain: AtomicU32,
     pub(crate) started: Instant,
@@ -81,8 +96,10 @@ pub(crate) enum FeedError {
     /// The quota leaves no room for so many workers.
     NoRoom(Quota),
     Config(ConfigError),
+    Breaker(circuit_breaker::ConfigError),
     Acquire(AcquireError),
     Reconnect(backoff::AcquireError),
+    Permit(circuit_breaker::AcquireError),
 }
 
 impl Client {
@@ -104,7 +121,8 @@ impl Client {
         let started = SystemClock.now();
         let ends = started.saturating_add(length);
         let (reconnect, longest_chain) = (Backoff::new(RECONNECT), AtomicU32::new(0));
-        Ok(Self { server, quota, margin, bucket, reconnect, longest_chain, started, ends })
+        let breaker = BREAKER.build().map_err(FeedError::Breaker)?;
+        Ok(Self { server, quota, margin, bucket, reconnect, breaker, longest_chain, started, ends })
     }
 
     /// Starts all workers. Each sends what became of it when it is done.
@@ -135,6 +153,13 @@ impl Client {
     /// nobody overstays.
     pub(crate) fn leave(&self) -> Acquire<&TokenBucket> {
         self.bucket.acquire(1).deadline(self.ends)
+    }
+
+    /// Leave to call the server, as far as it is well. After the [leave](Client::leave) for a request:
+    /// a permit should be fresh, and whoever waits here has one request under way at most, as
+    /// [`margin`](crate::margin) demands.
+    pub(crate) fn permit(&self) -> circuit_breaker::Acquire<&CircuitBreaker> {
+        self.breaker.acquire().deadline(self.ends)
     }
 
     /// Leave for an attempt to connect, once the server may be called again. It fails at once if
@@ -177,7 +202,9 @@ impl fmt::Display for FeedError {
                 write!(f, "{limit} requests in {window:?} are too few for {workers} workers")
             }
             Self::Config(error) => error.fmt(f),
+            Self::Breaker(error) => error.fmt(f),
             Self::Acquire(error) => error.fmt(f),
+            Self::Permit(error) => error.fmt(f),
             Self::Reconnect(error) => error.fmt(f),
         }
     }

@@ -6,19 +6,22 @@
 //!
 //! A server on the loopback interface publishes a quota, checks it with a sliding-window log that
 //! has nothing in common with a token bucket, and cuts off a client that exceeds it. Now and then it
-//! drops all connections and is away for a moment. The client's threads and tasks share one bucket,
-//! and one backoff to reconnect, and have to get along with that. The run ends with a table, and
+//! is not well and answers nobody for a moment, or drops all connections and is away. The client's
+//! threads and tasks share one bucket, one breaker to leave it alone while it is not well, and one
+//! backoff to reconnect, and have to get along with that. The run ends with a table, and
 //! with exit code 1 if anything was not as promised; `--cheat` shows that the server notices.
 //!
 //! | file | what it is about |
 //! |---|---|
 //! | `margin` | **which bucket keeps a quota that somebody else measures** |
-//! | `client`, `worker` | sharing that bucket, and a backoff, between threads and tasks |
+//! | `client`, `worker` | sharing that bucket, a breaker and a backoff between threads and tasks |
+//! | `downtime` | what the breaker did |
 //! | `protocol`, `link` | the lines on the wire, and one question and answer |
 //! | `server`, `log` | the judge |
 //! | `report` | the live line and the table |
 
 mod client;
+mod downtime;
 mod link;
 mod log;
 mod margin;
@@ -33,7 +36,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use crate::client::{Client, FeedError, TASKS, THREADS};
+use crate::client::{Client, FeedError, PROBES, TASKS, THREADS};
+use crate::downtime::Downtime;
 use crate::margin::Margin;
 use crate::protocol::Quota;
 use crate::report::{Progress, Report, thousands};
@@ -72,6 +76,7 @@ fn run(options: Options) -> Result<bool, FeedError> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let client = Arc::new(Client::new(server.address(), options.length, options.cheats)?);
     introduce(&client)?;
+    let mut downtime = Downtime::new(client.breaker.changes());
 
     let (sender, outcomes) = mpsc::channel();
     client.start(&runtime, &sender)?;
@@ -81,6 +86,7 @@ fn run(options: Options) -> Result<bool, FeedError> {
     let mut finished = Vec::new();
     let mut next_line = progress.interval();
     loop {
+        downtime.catch_up();
         match outcomes.recv_timeout(next_line.saturating_sub(client.elapsed())) {
             Ok(outcome) => finished.push(outcome),
             Err(RecvTimeoutError::Timeout) => {
@@ -94,7 +100,7 @@ fn run(options: Options) -> Result<bool, FeedError> {
     progress.end()?;
 
     let missing = THREADS + TASKS - finished.len() as u64;
-    let report = Report::new(&client, elapsed, server.seen(), finished);
+    let report = Report::new(&client, elapsed, server.seen(), &downtime, finished);
     let mut complaints = report.complaints();
     if missing > 0 {
         complaints.push(format!("{missing} of the workers panicked"));
@@ -119,6 +125,7 @@ fn introduce(client: &Client) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "quota     {limit} requests in any {window:?}, says {}", client.server)?;
     writeln!(out, "workers   {THREADS} threads and {TASKS} tasks, one request each on its way")?;
+    writeln!(out, "breaker   {PROBES} probes at once while the server is not well")?;
     writeln!(out, "bucket    {rate} per {window:?}, burst {burst}, empty at first")?;
     writeln!(out, "at most   {rate} + {burst} + {in_flight} on their way = {most} in a window\n")
 }

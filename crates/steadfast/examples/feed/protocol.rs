@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `HELLO <client>` | `QUOTA <limit> PER <milliseconds>` |
 //! | `GET <symbol>` | `QUOTE <sequence> <symbol> <bid> <ask>`, prices in hundred-thousandths |
+//! | the same while the server is not well | `BUSY`, after a while |
 //! | more than its quota | `CUT`, on every connection of that client, and closes them |
 //! | anything else | `ERROR <reason>` |
 //!
@@ -36,6 +37,7 @@ pub(crate) enum Request<'a> {
 pub(crate) enum Reply {
     Quota(Quota),
     Quote(Quote),
+    Busy,
     Cut,
     Error(String),
 }
@@ -81,6 +83,7 @@ impl Reply {
                 bid: bid.parse().ok()?,
                 ask: ask.parse().ok()?,
             })),
+            ["BUSY"] => Some(Self::Busy),
             ["CUT"] => Some(Self::Cut),
             _ => None,
         }
@@ -105,6 +108,7 @@ impl fmt::Display for Reply {
             Self::Quote(Quote { sequence, symbol, bid, ask }) => {
                 write!(f, "QUOTE {sequence} {symbol} {bid} {ask}")
             }
+            Self::Busy => f.write_str("BUSY"),
             Self::Cut => f.write_str("CUT"),
             Self::Error(reason) => write!(f, "ERROR {reason}"),
         }
@@ -123,7 +127,7 @@ mod tests {
         let quote = Quote { sequence: 7, symbol: "EURUSD".to_owned(), bid: 1, ask: 2 };
         let quota = Quota { limit: 3, window: Duration::from_millis(250) };
         let error = Reply::Error("no such symbol".to_owned());
-        for reply in [Reply::Quota(quota), Reply::Quote(quote), Reply::Cut, error] {
+        for reply in [Reply::Quota(quota), Reply::Quote(quote), Reply::Busy, Reply::Cut, error] {
             assert_eq!(Reply::parse(&format!("{reply}\n")), Some(reply));
         }
     }

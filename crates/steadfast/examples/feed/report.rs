@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use steadfast::token_bucket::Stats;
 
-use crate::client::{Client, FeedError, Kind, Outcome, TASKS, THREADS};
+use crate::client::{Client, FeedError, Kind, Outcome, PROBES, TASKS, THREADS};
+use crate::downtime::Downtime;
 use crate::server::Seen;
 
 /// The live line: rewritten in place on a terminal, one after the other elsewhere.
@@ -53,6 +54,7 @@ pub(crate) struct Report<'a> {
     client: &'a Client,
     elapsed: Duration,
     seen: Seen,
+    downtime: &'a Downtime,
     stats: Stats,
     threads: Tally,
     tasks: Tally,
@@ -74,6 +76,7 @@ impl<'a> Report<'a> {
         client: &'a Client,
         elapsed: Duration,
         seen: Seen,
+        downtime: &'a Downtime,
         outcomes: Vec<Outcome>,
     ) -> Self {
         let of = |kinds: &[Kind]| {
@@ -90,7 +93,7 @@ impl<'a> Report<'a> {
         let all = of(&[Kind::Thread, Kind::Task]);
         let failures = outcomes.into_iter().filter_map(|outcome| outcome.result.err()).collect();
         let stats = client.bucket.stats();
-        Self { client, elapsed, seen, stats, threads, tasks, all, failures }
+        Self { client, elapsed, seen, downtime, stats, threads, tasks, all, failures }
     }
 
     /// Everything that was not as promised; nothing if all is well.
@@ -98,6 +101,13 @@ impl<'a> Report<'a> {
         let mut complaints = Vec::new();
         if self.seen.violations > 0 {
             complaints.push(format!("requests above the quota: {}", self.seen.violations));
+        }
+        let at_once = self.seen.illness.most_at_once;
+        if at_once > PROBES.into() {
+            complaints.push(format!("{at_once} probes at once, {PROBES} allowed"));
+        }
+        if self.downtime.missed() > 0 {
+            complaints.push(format!("changes of the breaker missed: {}", self.downtime.missed()));
         }
         if self.all.quoted != self.seen.quoted {
             let (client, server) = (self.all.quoted, self.seen.quoted);
@@ -127,10 +137,11 @@ impl fmt::Display for Report<'_> {
         }
         let Self { client, seen, elapsed, .. } = self;
         let (margin, quota) = (&client.margin, client.quota);
-        let there = elapsed.saturating_sub(seen.away);
+        let there = elapsed.saturating_sub(seen.away + seen.illness.unwell);
         let of_rate = |rate: u64| {
-            // During an outage the bucket fills, once.
-            let filled = u128::from(margin.burst * seen.outages) * quota.window.as_nanos();
+            // While nobody is answered the bucket fills, once each time.
+            let times = seen.outages + seen.illness.times;
+            let filled = u128::from(margin.burst * times) * quota.window.as_nanos();
             let possible = u128::from(rate) * there.as_nanos() + filled;
             ratio(u128::from(self.all.quoted) * quota.window.as_nanos() * 100, possible, 1)
         };
@@ -138,7 +149,7 @@ impl fmt::Display for Report<'_> {
         line(
             "achieved",
             format!(
-                "{}/s while it was there: {} % of the bucket's rate, {} % of its limit",
+                "{}/s while it was well: {} % of the bucket's rate, {} % of its limit",
                 per_second(self.all.quoted, there),
                 of_rate(margin.rate),
                 of_rate(quota.limit),
@@ -160,6 +171,32 @@ impl fmt::Display for Report<'_> {
                 thousands(seen.dropped),
                 thousands(seen.turned_away),
             ),
+        )?;
+        let illness = seen.illness;
+        let down = self.downtime.total();
+        let possible = u128::from(margin.rate) * down.as_nanos() / quota.window.as_nanos();
+        let saved = possible.saturating_sub(illness.busy.into());
+        line(
+            "not well",
+            format!(
+                "{}: {} requests in vain, {} saved by the breaker",
+                millis(illness.unwell),
+                thousands(illness.busy),
+                thousands(u64::try_from(saved).unwrap_or(u64::MAX)),
+            ),
+        )?;
+        line(
+            "breaker",
+            format!(
+                "{} trips, down for {}, asked again at most {} after recovery",
+                thousands(self.downtime.trips()),
+                millis(down),
+                millis(illness.longest_recovery),
+            ),
+        )?;
+        line(
+            "probes at once",
+            format!("{} of {PROBES}, counted by the server", thousands(illness.most_at_once)),
         )?;
         line("longest chain", format!("{} attempts failed in a row", client.longest_chain()))?;
         let waits = self.stats.line;

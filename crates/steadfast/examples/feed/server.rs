@@ -15,9 +15,17 @@ use crate::protocol::{LONGEST_LINE, Quota, Quote, Reply, Request};
 pub(crate) const SYMBOLS: [(&str, u64); 4] =
     [("EURUSD", 108_450), ("GBPUSD", 127_310), ("AUDUSD", 66_120), ("USDCHF", 88_270)];
 
-/// How long the server is there before each outage, and how long it is away then.
-const THERE: Duration = Duration::from_millis(1_500);
+/// How long the server is well, not well, and well again, before it is away.
+const WELL: Duration = Duration::from_millis(600);
+const UNWELL: Duration = Duration::from_millis(300);
+const WELL_AGAIN: Duration = Duration::from_millis(600);
 const AWAY: Duration = Duration::from_millis(120);
+
+/// How long it takes to say that it is busy.
+const GROAN: Duration = Duration::from_millis(10);
+/// How long after it became unwell a client may still send what it had begun before it noticed. From
+/// then on the server counts how much of it comes at once.
+const NOTICE: Duration = Duration::from_millis(60);
 
 /// A running server. It ends with the process.
 #[derive(Debug)]
@@ -44,6 +52,22 @@ pub(crate) struct Seen {
     /// How often it was away, and how long in all.
     pub(crate) outages: u64,
     pub(crate) away: Duration,
+    /// What it saw of the times when it was not well.
+    pub(crate) illness: Illness,
+}
+
+/// What a server has seen of the times when it was not well.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Illness {
+    /// How often, and for how long in all.
+    pub(crate) times: u64,
+    pub(crate) unwell: Duration,
+    /// Requests that it could not answer.
+    pub(crate) busy: u64,
+    /// The most of them at once, after the client had time to notice.
+    pub(crate) most_at_once: u64,
+    /// How long it was well again before it was asked for the first quote: the longest time.
+    pub(crate) longest_recovery: Duration,
 }
 
 /// What all connections share.
@@ -63,6 +87,12 @@ struct Books {
     turned_away: u64,
     outages: u64,
     away: Duration,
+    illness: Illness,
+    unwell_since: Option<Instant>,
+    /// Nobody has got a quote since.
+    well_since: Option<Instant>,
+    /// Requests that it is trying to answer while it is not well, beyond those of the beginning.
+    at_once: u64,
 }
 
 /// One client, over all its connections.
@@ -89,6 +119,9 @@ impl Server {
         let shared = Arc::clone(&desk);
         thread::Builder::new().name("outages".into()).spawn(move || {
             loop {
+                sleep(WELL);
+                shared.illness();
+                sleep(WELL_AGAIN);
                 shared.outage();
             }
         })?;
@@ -102,8 +135,8 @@ impl Server {
     /// What it has seen so far, of all clients.
     pub(crate) fn seen(&self) -> Seen {
         let books = self.desk.books();
-        let &Books { dropped, turned_away, outages, away, .. } = &*books;
-        let seen = Seen { dropped, turned_away, outages, away, ..Seen::default() };
+        let &Books { dropped, turned_away, outages, away, illness, .. } = &*books;
+        let seen = Seen { dropped, turned_away, outages, away, illness, ..Seen::default() };
         books.clients.values().fold(seen, |sum, client| Seen {
             arrived: sum.arrived + client.seen.arrived,
             quoted: sum.quoted + client.seen.quoted,
@@ -130,9 +163,34 @@ fn accept(listener: &TcpListener, desk: &Arc<Desk>) -> io::Result<()> {
 }
 
 impl Desk {
-    /// Is there for a while, then drops everybody and is away for a while.
+    /// Is there and answers nobody for a while.
+    fn illness(&self) {
+        self.books().unwell_since = Some(now());
+        sleep(UNWELL);
+        let mut books = self.books();
+        books.unwell_since = None;
+        books.well_since = Some(now());
+        books.illness.times += 1;
+        books.illness.unwell += UNWELL;
+    }
+
+    /// Tries to answer a request while it is not well.
+    fn groan(&self) {
+        let counts = {
+            let mut books = self.books();
+            books.illness.busy += 1;
+            let counts =
+                books.unwell_since.is_some_and(|since| now().duration_since(since) >= NOTICE);
+            books.at_once += u64::from(counts);
+            books.illness.most_at_once = books.illness.most_at_once.max(books.at_once);
+            counts
+        };
+        sleep(GROAN);
+        self.books().at_once -= u64::from(counts);
+    }
+
+    /// Drops everybody and is away for a while.
     fn outage(&self) {
-        sleep(THERE);
         {
             let mut books = self.books();
             books.is_away = true;
@@ -187,6 +245,9 @@ impl Desk {
             if reply == Reply::Cut {
                 break;
             }
+            if reply == Reply::Busy {
+                self.groan();
+            }
             stream.write_all(format!("{reply}\n").as_bytes())?;
         }
         Ok(())
@@ -220,13 +281,13 @@ impl Desk {
     /// Counts a request, wherever it came from, and answers it.
     fn answer(&self, name: &str, symbol: &str) -> Reply {
         let mut books = self.books();
-        let Books { clients, quotes, .. } = &mut *books;
+        let Books { clients, quotes, illness, unwell_since, well_since, .. } = &mut *books;
         let Some(account) = clients.get_mut(name) else {
             return Reply::Error("say HELLO first".into());
         };
         // Under the lock, so that the log is in order. A request can only be stamped late by that,
         // which the client's margin has to bear as any other delay.
-        let kept = account.log.keeps_quota(arrival());
+        let kept = account.log.keeps_quota(now());
         account.seen.arrived += 1;
         if !kept {
             account.seen.violations += 1;
@@ -242,6 +303,12 @@ impl Desk {
         let Some(&(symbol, first_price)) = SYMBOLS.iter().find(|known| known.0 == symbol) else {
             return Reply::Error("no such symbol".into());
         };
+        if unwell_since.is_some() {
+            return Reply::Busy;
+        }
+        if let Some(since) = well_since.take() {
+            illness.longest_recovery = illness.longest_recovery.max(now().duration_since(since));
+        }
         account.seen.quoted += 1;
         let (sequence, price) = quotes.entry(symbol).or_insert((0, first_price));
         *sequence += 1;
@@ -270,6 +337,6 @@ fn sleep(time: Duration) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the judge has a clock of its own")]
-fn arrival() -> Instant {
+fn now() -> Instant {
     Instant::now()
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steadfast::backoff::{self, Attempt, Backoff};
+use steadfast::circuit_breaker::{self, CircuitBreaker, Permit};
 use steadfast::token_bucket::AcquireError;
 use steadfast::{Clock, Instant, SystemClock};
 
@@ -52,8 +53,9 @@ impl Worker {
                 if !self.may_go_on(asked, granted)? {
                     return Ok(());
                 }
+                let Some(permit) = may_call(client.permit().wait())? else { return Ok(()) };
                 let reply = link.ask(Request::Get(self.symbol));
-                if !self.quoted(reply)? {
+                if !self.answered(permit, reply)? {
                     client.reconnect.broken();
                     break;
                 }
@@ -76,8 +78,9 @@ impl Worker {
                 if !self.may_go_on(asked, granted)? {
                     return Ok(());
                 }
+                let Some(permit) = may_call(client.permit().await)? else { return Ok(()) };
                 let reply = link.ask(Request::Get(self.symbol)).await;
-                if !self.quoted(reply)? {
+                if !self.answered(permit, reply)? {
                     client.reconnect.broken();
                     break;
                 }
@@ -134,21 +137,34 @@ impl Worker {
         }
     }
 
-    /// The quote is of this symbol, newer than the last, and a price. `false` if there was none,
-    /// because the connection is gone.
-    fn quoted(&mut self, reply: Result<Reply, FeedError>) -> Result<bool, FeedError> {
+    /// Reports on a call: the quote is of this symbol, newer than the last, and a price; or the
+    /// server is not well. `false` if there was no answer, because the connection is gone: that is
+    /// the backoff's matter, and says nothing about how the server is.
+    fn answered(
+        &mut self,
+        permit: Permit<&CircuitBreaker>,
+        reply: Result<Reply, FeedError>,
+    ) -> Result<bool, FeedError> {
         match reply {
             Ok(Reply::Quote(quote))
                 if quote.symbol == self.symbol
                     && quote.sequence > self.sequence
                     && quote.bid < quote.ask =>
             {
+                permit.success();
                 self.sequence = quote.sequence;
                 self.quoted += 1;
                 Ok(true)
             }
+            Ok(Reply::Busy) => {
+                permit.failure();
+                Ok(true)
+            }
             Ok(other) => Err(FeedError::Unexpected(other.to_string())),
-            Err(error) if error.is_gone() => Ok(false),
+            Err(error) if error.is_gone() => {
+                permit.ignore();
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }
@@ -170,5 +186,14 @@ fn may_connect<A>(turn: Result<A, backoff::AcquireError>) -> Result<Option<A>, F
         Ok(attempt) => Ok(Some(attempt)),
         Err(backoff::AcquireError::TimedOut { .. } | backoff::AcquireError::Stopped) => Ok(None),
         Err(error) => Err(FeedError::Reconnect(error)),
+    }
+}
+
+/// Leave to call; `None` if the run is over before the server is well.
+fn may_call<P>(permit: Result<P, circuit_breaker::AcquireError>) -> Result<Option<P>, FeedError> {
+    match permit {
+        Ok(permit) => Ok(Some(permit)),
+        Err(circuit_breaker::AcquireError::TimedOut { .. }) => Ok(None),
+        Err(error) => Err(FeedError::Permit(error)),
     }
 }

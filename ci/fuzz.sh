@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Proves for a while, on inputs that a fuzzer makes up, that the machines do what their oracles say:
+# runs every target of fuzz/ for SECONDS (20).
+#
+#   ci/fuzz.sh [SECONDS [TARGET…]]
+#
+# It begins with the committed inputs in fuzz/corpus and keeps what it finds in the target folder,
+# where the next run goes on. An input that fails is left in fuzz/artifacts. No nightly compiler is
+# needed, as there is no sanitizer: what is tested has no `unsafe`.
+#
+# Time: 1 minute to compile, then SECONDS a target.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. ci/lib.sh
+# A run that did next to nothing proves nothing: the slowest target does some ten thousand a second.
+LEAST_PER_SECOND=100
+# Nor one that never got beyond reading its input.
+LEAST_BRANCHES=300
+
+seconds=${1:-20}
+[[ $seconds =~ ^[1-9][0-9]*$ ]] || fail "for how many seconds? '$seconds' is no such number"
+shift || true
+
+cargo_tool fuzz
+fuzz=(--sanitizer none --target-dir "$target_dir/fuzz")
+# The names of the programs.
+mapfile -t targets < <(cargo fuzz list)
+((${#targets[@]} > 0)) || fail "there is no target"
+for target in "$@"; do
+    [[ " ${targets[*]} " == *" $target "* ]] || fail "no target '$target': there are ${targets[*]}"
+done
+[ $# = 0 ] || targets=("$@")
+cargo fuzz build "${fuzz[@]}"
+
+all=0
+for target in "${targets[@]}"; do
+    found=$target_dir/fuzz/corpus/$target
+    log=$target_dir/fuzz/$target.log
+    mkdir -p "$found"
+    inputs=$(find "fuzz/corpus/$target" -type f | wc -l)
+    ((inputs > 0)) || fail "fuzz/corpus/$target is empty"
+    # libFuzzer writes what is new to the first folder.
+    cargo fuzz run "${fuzz[@]}" "$target" "$found" "fuzz/corpus/$target" -- \
+        -max_total_time="$seconds" -max_len=256 -timeout=10 -print_final_stats=1 >"$log" 2>&1 || {
+        tail -n 60 "$log"
+        fail "$target: see above"
+    }
+    runs=$(sed -n 's/^stat::number_of_executed_units: *\([0-9]*\)$/\1/p' "$log")
+    edges=$(sed -nE 's/^#[0-9]+\sDONE +cov: ([0-9]+) .*/\1/p' "$log")
+    ((${runs:-0} >= seconds * LEAST_PER_SECOND)) ||
+        fail "$target: ${runs:-no} runs in $seconds s (see $log)"
+    ((${edges:-0} >= LEAST_BRANCHES)) || fail "$target: reached ${edges:-no} branches (see $log)"
+    echo "$target: $runs runs from $inputs inputs, $edges branches reached"
+    all=$((all + runs))
+done
+echo "$all runs, none failed"

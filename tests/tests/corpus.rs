@@ -1,0 +1,72 @@
+//! Every input that the fuzzer kept (`fuzz/corpus`), as a test of its own kind: none may fail again.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use steadfast_tests::TARGETS;
+
+fn fuzz() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
+}
+
+/// What is in a folder, in order.
+fn entries(folder: &Path) -> BTreeSet<PathBuf> {
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries.map(|entry| entry.expect("readable").path()).collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let stem = |path: PathBuf| path.file_stem()?.to_str().map(str::to_owned);
+    entries(folder).into_iter().map(|path| stem(path).expect("a name")).collect()
+}
+
+fn replay(name: &str) {
+    let (_, run) = TARGETS.into_iter().find(|target| target.0 == name).expect("a target");
+    let inputs = entries(&fuzz().join("corpus").join(name));
+    assert!(inputs.len() >= 10, "{} inputs for {name}", inputs.len());
+    for path in inputs {
+        let input = fs::read(&path).expect("readable");
+        // Printed only if it fails.
+        println!("{}", path.display());
+        run(&input);
+    }
+}
+
+#[test]
+fn backoff_does_what_its_oracle_says_on_every_kept_input() {
+    replay("backoff");
+}
+
+#[test]
+fn policies_do_what_their_oracle_says_on_every_kept_input() {
+    replay("policy");
+}
+
+#[test]
+fn retries_do_what_their_oracle_says_on_every_kept_input() {
+    replay("retry");
+}
+
+#[test]
+fn token_bucket_does_what_its_oracle_says_on_every_kept_input() {
+    replay("token_bucket");
+}
+
+#[test]
+fn every_target_is_a_program_and_has_a_corpus() {
+    let targets = TARGETS.map(|(name, _)| name.to_owned());
+    assert_eq!(names(&fuzz().join("fuzz_targets")), targets);
+    assert_eq!(names(&fuzz().join("corpus")), targets);
+}
+
+#[test]
+fn no_bytes_and_any_bytes_mean_something() {
+    for (_, run) in TARGETS {
+        run(&[]);
+        for byte in 0..=u8::MAX {
+            run(&[byte; 64]);
+        }
+    }
+}
