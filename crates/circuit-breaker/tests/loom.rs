@@ -272,7 +272,10 @@ fn probes_in_turn(probes: u32, askers: usize, rounds: u32, close_after: u32) {
         assert_phase(&breaker, Phase::HalfOpen, 3);
         assert_at_rest(&breaker, probes as usize);
     };
-    if askers > 2 { wide_model(run) } else { model(run) }
+    // They do a lot: fewer preemptions, so that it ends in seconds.
+    let mut builder = Builder::new();
+    builder.preemption_bound = builder.preemption_bound.map(|bound| bound.min(1));
+    builder.check(run);
 }
 
 #[test]
@@ -513,28 +516,57 @@ fn force_against_everything_stays() {
 
 #[test]
 fn late_probe_takes_no_place_of_the_next_life() {
-    wide_model(|| {
+    for lost in [false, true] {
+        wide_model(move || {
+            let (breaker, probes) = probed(brittle(), 1);
+            drop(probes);
+            let other = thread::spawn({
+                let breaker = Arc::clone(&breaker);
+                // A probe of the life that ends, or nothing: the next break is not over by then.
+                move || try_permit(&breaker, THEN)
+            });
+            breaker.reset_at(THEN);
+            permit(&breaker, THEN).failure_at(THEN);
+            let probe = permit(&breaker, NOW);
+            let late = other.join().unwrap();
+            assert!(try_permit(&breaker, NOW).is_none(), "I3");
+            let life = metrics(&breaker).life;
+            if let Some(late) = late {
+                late.success_at(THEN);
+            }
+            assert_phase(&breaker, Phase::HalfOpen, life);
+            assert_eq!(metrics(&breaker).probes_in_flight, 1);
+            if lost {
+                std::mem::forget(probe);
+                // After the probe timeout.
+                assert!(try_permit(&breaker, NOW.saturating_add(secs(31))).is_some());
+            } else {
+                probe.success_at(NOW);
+                assert_phase(&breaker, Phase::Closed, life + 1);
+            }
+        });
+    }
+}
+
+#[test]
+fn who_asks_as_the_life_ends_leaves_nothing_in_the_next() {
+    fn resets(breaker: &Shared, _: Option<Held>) {
+        breaker.reset_at(NOW);
+    }
+    fn forces(breaker: &Shared, _: Option<Held>) {
+        breaker.force_closed_at(NOW);
+    }
+    let new = || {
         let (breaker, probes) = probed(brittle(), 1);
         drop(probes);
-        let other = thread::spawn({
-            let breaker = Arc::clone(&breaker);
-            // A probe of the life that ends, or nothing: the next break is not over by then.
-            move || try_permit(&breaker, THEN)
+        (breaker, None::<Held>, None::<Held>)
+    };
+    for change in [resets, forces] {
+        beside(new, asks, change, |breaker| {
+            let seen = metrics(breaker);
+            assert_eq!((seen.life, seen.consecutive_failures, seen.since), (4, 0, Some(NOW)));
         });
-        breaker.reset_at(THEN);
-        permit(&breaker, THEN).failure_at(THEN);
-        let probe = permit(&breaker, NOW);
-        let late = other.join().unwrap();
-        assert!(try_permit(&breaker, NOW).is_none(), "I3");
-        let life = metrics(&breaker).life;
-        if let Some(late) = late {
-            late.success_at(THEN);
-        }
-        assert_phase(&breaker, Phase::HalfOpen, life);
-        assert_eq!(metrics(&breaker).probes_in_flight, 1);
-        probe.success_at(NOW);
-        assert_phase(&breaker, Phase::Closed, life + 1);
-    });
+    }
 }
 
 #[test]
@@ -608,7 +640,7 @@ fn late_bad_call_is_put_in_its_slot_once() {
         (0..times).for_each(|_| permit(breaker, at(1)).failure_at(at(1)));
     }
     // The ring goes round while one of them is late.
-    for (size, one, other, bad) in [(2, 1, 2, 2), (3, 2, 2, 3), (1, 1, 1, 1)] {
+    for (size, one, other, bad) in [(2, 1, 3, 2), (3, 2, 2, 3), (1, 1, 1, 1)] {
         model(move || {
             let breaker = shared(measuring(Window::calls(size)));
             // Measures, and does not trip.
@@ -650,6 +682,21 @@ fn a_good_call_against_a_bad_one_is_counted_where_the_window_was_clean() {
 }
 
 #[test]
+fn who_counts_after_a_bad_call_sees_it() {
+    let new = || closed_two(measuring(Window::calls(3)));
+    beside(
+        new,
+        fails,
+        |breaker, held| {
+            succeeds(breaker, held);
+            let tally = metrics(breaker).failures_by_calls.unwrap();
+            assert_eq!(tally.bad, tally.calls - 1);
+        },
+        |_| {},
+    );
+}
+
+#[test]
 fn tally_is_of_one_moment() {
     // At every moment one of the last two calls was bad.
     let new = || {
@@ -662,8 +709,10 @@ fn tally_is_of_one_moment() {
     beside(
         new,
         |breaker, _| {
-            permit(breaker, at(1)).failure_at(at(1));
-            permit(breaker, at(1)).success_at(at(1));
+            for _ in 0..2 {
+                permit(breaker, at(1)).failure_at(at(1));
+                permit(breaker, at(1)).success_at(at(1));
+            }
         },
         |breaker, _| {
             let tally = metrics(breaker).failures_by_calls;
@@ -712,6 +761,17 @@ fn slices_count_every_call_once() {
             assert_eq!(tally.calls, tally.bad + 1);
         },
     );
+    // The same slot is begun anew, and whoever is late does not begin an earlier slice there.
+    beside(
+        new,
+        |breaker, _| call(breaker, true, at(10)),
+        |breaker, _| call(breaker, true, at(13)),
+        |breaker| {
+            let tally = seen(breaker, at(13)).unwrap();
+            assert!((1..=2).contains(&tally.bad), "{tally:?}");
+            assert_eq!(tally.calls, tally.bad);
+        },
+    );
     // Far beyond.
     beside(
         new,
@@ -728,13 +788,13 @@ fn slices_count_every_call_once() {
         new,
         |breaker, _| {
             call(breaker, false, at(11));
-            call(breaker, true, at(13));
+            call(breaker, false, at(13));
         },
         |breaker, _| {
             let tally = seen(breaker, at(11)).unwrap();
             assert!((1..=2).contains(&tally.calls), "{tally:?}");
         },
-        |breaker| assert_eq!(seen(breaker, at(13)), Some(Tally { calls: 2, bad: 1 })),
+        |breaker| assert_eq!(seen(breaker, at(13)), Some(Tally { calls: 2, bad: 0 })),
     );
 }
 
@@ -770,6 +830,7 @@ fn late_result_does_not_touch_the_window_of_the_next_life() {
     }
     fn anew(breaker: &Shared, _: Option<Held>) {
         breaker.reset_at(at(1));
+        permit(breaker, at(1)).failure_at(at(1));
         permit(breaker, at(1)).success_at(at(1));
     }
     for window in [CALLS, TIME] {
@@ -790,10 +851,35 @@ fn late_result_does_not_touch_the_window_of_the_next_life() {
                 }
                 let seen = breaker.metrics_at(at(1));
                 let tally = seen.failures_by_calls.or(seen.failures_by_time);
-                assert_eq!(tally, Some(Tally { calls: 1, bad: 0 }));
+                assert_eq!(tally, Some(Tally { calls: 2, bad: 1 }));
             });
         }
     }
+}
+
+#[test]
+fn a_sweep_that_is_late_leaves_the_next_life_alone() {
+    let mut builder = Builder::new();
+    builder.preemption_bound = builder.preemption_bound.map(|bound| bound.min(1));
+    builder.max_branches = 100_000;
+    builder.check(|| {
+        let breaker = shared(measuring(Window::time(secs(1)).slices(1).minimum(9)));
+        for _ in 1..255 {
+            breaker.reset_at(at(1));
+        }
+        let sweeper = thread::spawn({
+            let breaker = Arc::clone(&breaker);
+            move || breaker.reset_at(at(1))
+        });
+        breaker.reset_at(at(1));
+        let before = metrics(&breaker).life;
+        permit(&breaker, at(1)).failure_at(at(1));
+        sweeper.join().unwrap();
+        let seen = breaker.metrics_at(at(1));
+        let bad = seen.failures_by_time.unwrap().bad;
+        assert_eq!(seen.life, 257);
+        assert!(bad == 1 || before == 256);
+    });
 }
 
 // Looking.

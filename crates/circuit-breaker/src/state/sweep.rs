@@ -49,7 +49,7 @@ impl<M: Memory> State<M> {
             word.update(|seen| {
                 let is_old = owner.ahead(life.into(), owner.of(seen)) >= SWEEP;
                 // RACE: looked at after the word, so that a word of a later life is never taken for
-                // one of long ago.
+                // one of long ago. Model: `a_sweep_that_is_late_leaves_the_next_life_alone`.
                 if seen == 0 || !is_old || LIFE.of32(self.words.control.load()) != life {
                     return Step::Keep(());
                 }
