@@ -13,7 +13,7 @@ fn at(secs: u64) -> Instant {
     Instant::ZERO.saturating_add(Duration::from_secs(secs))
 }
 
-fn built(config: Config) -> Breaker {
+fn built(config: &Config) -> Breaker {
     config.build_with(ManualClock::new()).unwrap()
 }
 
@@ -34,7 +34,7 @@ fn a_slice_is_not_taken_for_one_long_ago() {
         // A slot tells 2^15 slices apart.
         for rounds in 1..=10 {
             for off in 0..u64::from(slices) {
-                let breaker = built(rate());
+                let breaker = built(&rate());
                 fail(&breaker, at(100));
                 let later = at(100 + (rounds << 15) + off);
                 assert_eq!(by_time(&breaker, later), Tally::default());
@@ -50,7 +50,7 @@ fn a_slice_is_not_taken_for_one_long_ago() {
 fn a_slice_is_not_taken_for_one_long_ago_however_the_time_between_passes() {
     let window = Window::time(Duration::from_secs(8)).slices(8).minimum(1_000_000);
     for step in [1, 5, 7, 8, 9, 100, 1_000, 16_383, 16_384, 16_385, 30_000, 32_767, 32_768] {
-        let breaker = built(Config::new().failure_rate(1.0, window));
+        let breaker = built(&Config::new().failure_rate(1.0, window));
         let mut calls = Vec::new();
         let mut now = 100;
         while now < 100 + (3 << 15) {
@@ -67,7 +67,7 @@ fn a_slice_is_not_taken_for_one_long_ago_however_the_time_between_passes() {
 fn a_window_is_not_taken_for_that_of_a_life_long_ago() {
     for lives in (1..=9).map(|round| round << 10) {
         let window = Window::time(Duration::from_secs(10)).minimum(2);
-        let breaker = built(Config::new().failure_rate(1.0, window));
+        let breaker = built(&Config::new().failure_rate(1.0, window));
         fail(&breaker, at(100));
         (0..lives).for_each(|_| breaker.reset_at(at(100)));
         assert_eq!(by_time(&breaker, at(100)), Tally::default());
@@ -78,7 +78,7 @@ fn a_window_is_not_taken_for_that_of_a_life_long_ago() {
 
 #[test]
 fn a_window_of_calls_is_not_taken_for_that_of_a_life_long_ago() {
-    let breaker = built(Config::new().failure_rate(1.0, Window::calls(2)));
+    let breaker = built(&Config::new().failure_rate(1.0, Window::calls(2)));
     fail(&breaker, at(100));
     (0..1 << 19).for_each(|_| breaker.reset_at(at(100)));
     assert_eq!(breaker.metrics_at(at(100)).failures_by_calls, Some(Tally::default()));
@@ -87,7 +87,7 @@ fn a_window_of_calls_is_not_taken_for_that_of_a_life_long_ago() {
 #[test]
 fn a_place_that_was_leaked_is_not_taken_in_a_life_long_after() {
     let config = Config::new().consecutive_failures(1).probes(2);
-    let breaker = built(config);
+    let breaker = built(&config);
     let probe = || {
         fail(&breaker, at(100));
         breaker.try_acquire_at(at(200)).unwrap()

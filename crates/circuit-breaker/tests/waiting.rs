@@ -945,7 +945,7 @@ mod changes {
             let (breaker, clock) = shared(brittle().close_after(2));
             let (blocking, stream) = (breaker.changes(), breaker.changes());
             let thread = thread::spawn(move || {
-                Iterator::map(blocking, |found| seen(found.change)).collect::<Vec<_>>()
+                blocking.into_iter().map(|found| seen(found.change)).collect::<Vec<_>>()
             });
             let task = thread::spawn(move || {
                 let seen = |found: Observed| seen(found.change);
