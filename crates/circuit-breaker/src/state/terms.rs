@@ -107,8 +107,15 @@ impl Terms {
     }
 
     /// Whether it matters how long calls take.
+    #[inline]
     pub(crate) const fn times_calls(&self) -> bool {
         self.slow_after_ns != u64::MAX
+    }
+
+    /// Whether somebody who reports has to know the time.
+    #[inline]
+    pub(super) const fn times_reports(&self) -> bool {
+        self.times_calls() || self.by_time
     }
 
     /// Whether breaks depend on chance.
@@ -129,7 +136,11 @@ impl Terms {
 
     #[inline]
     pub(crate) const fn rules(&self) -> &[Rule] {
-        self.rules.split_at(self.rule_count).0
+        match self.rules.split_at_checked(self.rule_count) {
+            Some((rules, _)) => rules,
+            // OK: never more than there are.
+            None => &[],
+        }
     }
 
     /// Where the words of the leases are.
