@@ -375,7 +375,7 @@ fn open(cases: &mut Vec<Case>) {
     cases.push(Case::single(GROUP, "steadfast, retry read", || {
         let breaker = opened();
         move || match black_box(breaker).try_acquire() {
-            Err(refused) => drop(black_box(refused)),
+            Err(refused) => drop(black_box(refused.retry_after())),
             Ok(_) => unreachable!("it is open"),
         }
     }));
