@@ -136,11 +136,7 @@ impl Terms {
 
     #[inline]
     pub(crate) const fn rules(&self) -> &[Rule] {
-        match self.rules.split_at_checked(self.rule_count) {
-            Some((rules, _)) => rules,
-            // OK: never more than there are.
-            None => &[],
-        }
+        self.rules.split_at(self.rule_count).0
     }
 
     /// Where the words of the leases are.
