@@ -62,6 +62,7 @@ fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
+#[expect(clippy::large_types_passed_by_value, reason = "as a builder is used, once a case")]
 fn built(config: Config) -> &'static CircuitBreaker {
     leak(config.break_duration(LONG).build().expect("a valid configuration"))
 }
@@ -303,6 +304,7 @@ fn some_fail(cases: &mut Vec<Case>) {
 
 fn over_time(cases: &mut Vec<Case>) {
     const GROUP: &str = "breaker-time";
+    const GIVEN: &str = "breaker-time-given";
     const WINDOW: Duration = Duration::from_secs(10);
     let config = Config::new().failure_rate(0.5, Window::time(WINDOW));
     cases.push(Case::single(GROUP, "REF", || {
@@ -331,7 +333,6 @@ fn over_time(cases: &mut Vec<Case>) {
     }));
 
     // Time is given, and moves so that there are always so many calls in the window.
-    const GIVEN: &str = "breaker-time-given";
     for (name, calls) in
         [("steadfast, 100 calls in it", 100), ("steadfast, 100,000 calls in it", 100_000)]
     {

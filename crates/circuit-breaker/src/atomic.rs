@@ -559,16 +559,12 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
 impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
     #[inline]
     fn begin_at(&self, now: Option<Instant>) -> Result<Pass, TryAcquireError> {
-        match self.state.begin_at_once(|| self.time(now)) {
-            Some(pass) => {
-                self.count(true);
-                Ok(pass)
-            }
-            None => {
-                let now = self.time(now);
-                self.begin_closely(now).granted(now, self.name)
-            }
+        if let Some(pass) = self.state.begin_at_once(|| self.time(now)) {
+            self.count(true);
+            return Ok(pass);
         }
+        let now = self.time(now);
+        self.begin_closely(now).granted(now, self.name)
     }
 
     #[inline]
