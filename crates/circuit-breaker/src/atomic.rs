@@ -468,6 +468,7 @@ impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
 }
 
 impl Counts {
+    #[inline(never)]
     fn count(&self, permitted: bool) {
         let counter = if permitted { &self.permitted } else { &self.rejected };
         update(counter, |count| Step::Replace(count.saturating_add(1), ()));
@@ -510,6 +511,21 @@ impl<C, M: Memory<Word = AtomicU64>> Drop for Interrupted<'_, C, M> {
     }
 }
 
+impl Decision {
+    #[inline]
+    fn granted(self, now: Instant, name: Name) -> Result<Pass, TryAcquireError> {
+        match self {
+            Self::Granted(pass) => Ok(pass),
+            Self::Open { until } => Err(TryAcquireError::Open { retry_at: until, now, name }),
+            Self::Busy => Err(TryAcquireError::HalfOpenFull { name }),
+            Self::RampingUp { until } => {
+                Err(TryAcquireError::RampingUp { full_at: until, now, name })
+            }
+            Self::Isolated => Err(TryAcquireError::Isolated { name }),
+        }
+    }
+}
+
 /// What a [`Permit`] reports to: a [`CircuitBreaker`].
 pub trait Owner {
     /// Leave for a call at `now`, or at the clock's time.
@@ -522,43 +538,56 @@ pub trait Owner {
     fn note_slow_at(&self, pass: &mut Pass, now: Option<Instant>);
 }
 
+// Apart from the looks that come before them, which are to be small wherever they are inlined.
+impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
+    #[inline(never)]
+    fn time(&self, given: Option<Instant>) -> Instant {
+        given.unwrap_or_else(|| self.clock.now())
+    }
+
+    #[inline(never)]
+    fn begin_closely(&self, now: Instant) -> Decision {
+        let (decision, effects) = self.state.begin(false, now);
+        self.count(matches!(decision, Decision::Granted(_)));
+        if effects != Effects::NONE {
+            // It is given back if whoever is told panics.
+            let permit = match decision {
+                Decision::Granted(pass) => Some(Permit::new(self, pass)),
+                _ => None,
+            };
+            self.tell(effects);
+            mem::forget(permit);
+        }
+        decision
+    }
+
+    #[inline(never)]
+    fn report_closely(&self, pass: Pass, outcome: Outcome, now: Option<Instant>) {
+        let time = || now.unwrap_or_else(|| self.clock.now());
+        // If whoever is asked for the break panics, a probe has given its place back all the same.
+        let interrupted = Interrupted(self);
+        let effects = self.state.report_closely(pass, outcome, time, |trip| self.break_of(trip));
+        mem::forget(interrupted);
+        self.tell(effects);
+    }
+}
+
 impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
     #[inline]
     fn begin_at(&self, now: Option<Instant>) -> Result<Pass, TryAcquireError> {
-        let time = || now.unwrap_or_else(|| self.clock.now());
-        if let Some(pass) = self.state.begin_at_once(time) {
+        if let Some(pass) = self.state.begin_at_once(|| self.time(now)) {
             self.count(true);
             return Ok(pass);
         }
-        let (now, name) = (time(), self.name);
-        let (decision, effects) = self.state.begin(false, now);
-        self.count(matches!(decision, Decision::Granted(_)));
-        // Before it is announced, which may panic.
-        let permit = match decision {
-            Decision::Granted(pass) => Some(Permit::new(self, pass)),
-            _ => None,
-        };
-        self.tell(effects);
-        mem::forget(permit);
-        match decision {
-            Decision::Granted(pass) => Ok(pass),
-            Decision::Open { until } => Err(TryAcquireError::Open { retry_at: until, now, name }),
-            Decision::Busy => Err(TryAcquireError::HalfOpenFull { name }),
-            Decision::RampingUp { until } => {
-                Err(TryAcquireError::RampingUp { full_at: until, now, name })
-            }
-            Decision::Isolated => Err(TryAcquireError::Isolated { name }),
-        }
+        let now = self.time(now);
+        self.begin_closely(now).granted(now, self.name)
     }
 
     #[inline]
     fn report_at(&self, pass: Pass, outcome: Outcome, now: Option<Instant>) {
-        let time = || now.unwrap_or_else(|| self.clock.now());
-        // If whoever is asked for the break panics, a probe has given its place back all the same.
-        let interrupted = Interrupted(self);
-        let effects = self.state.report(pass, outcome, time, |trip| self.break_of(trip));
-        mem::forget(interrupted);
-        self.tell(effects);
+        if !self.state.report_at_once(pass, outcome) {
+            self.report_closely(pass, outcome, now);
+        }
     }
 
     fn note_slow_at(&self, pass: &mut Pass, now: Option<Instant>) {
@@ -594,8 +623,6 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
 pub struct Permit<O: Deref<Target: Owner>> {
     owner: O,
     pass: Pass,
-    /// Not yet reported on.
-    open: bool,
 }
 
 impl<O: Deref<Target: Owner>> Permit<O> {
@@ -628,7 +655,7 @@ impl<O: Deref<Target: Owner>> Permit<O> {
 
     #[inline]
     pub(crate) const fn new(owner: O, pass: Pass) -> Self {
-        Self { owner, pass, open: true }
+        Self { owner, pass }
     }
 
     /// Whether the call is a probe: one of few, to see whether calls work again.
@@ -692,19 +719,25 @@ impl<O: Deref<Target: Owner>> Permit<O> {
         self.owner.note_slow_at(&mut self.pass, Some(now));
     }
 
-    #[inline]
+    #[cold]
+    fn give_back(&mut self) {
+        self.owner.report_at(self.pass, Outcome::Ignored, None);
+    }
+
+    // 62 instructions for a permit and a success against 93, and no copy of the permit in memory.
+    #[inline(always)]
     fn end(mut self, outcome: Outcome, now: Option<Instant>) {
         // First, so that a panic of whoever is told does not report twice.
-        self.open = false;
-        self.owner.report_at(self.pass, outcome, now);
+        let pass = self.pass.take();
+        self.owner.report_at(pass, outcome, now);
     }
 }
 
 impl<O: Deref<Target: Owner>> Drop for Permit<O> {
     #[inline]
     fn drop(&mut self) {
-        if self.open && self.pass.is_probe() {
-            self.owner.report_at(self.pass, Outcome::Ignored, None);
+        if self.pass.is_probe() {
+            self.give_back();
         }
     }
 }

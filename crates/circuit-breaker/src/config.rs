@@ -472,8 +472,9 @@ const fn parts(share: f64) -> Option<u32> {
     }
     #[expect(clippy::cast_possible_truncation, reason = "at most a billion")]
     #[expect(clippy::cast_sign_loss, reason = "above zero")]
-    // OK: rounded down, so that two of three are not less than two thirds.
-    let parts = (share * 1e9) as u32;
+    // OK: rounded down, so that two of three are not less than two thirds; but not because a decimal
+    // fraction is a little more than its binary one.
+    let parts = (share * 1e9 + 1e-3) as u32;
     if parts == 0 { None } else { Some(parts) }
 }
 

@@ -255,27 +255,35 @@ impl<M: Memory> State<M> {
         now: impl Fn() -> Instant,
         breaks: impl FnOnce(Trip) -> Duration,
     ) -> Effects {
-        if let Some(lease) = pass.lease {
-            let now = now();
-            return self.report_probe(pass, lease, outcome, now, breaks);
-        }
-        let needs_time = self.terms.times_calls() || self.terms.by_time;
-        if matches!(outcome, Outcome::Success) && !needs_time {
-            // What a healthy breaker has to do.
-            let control = self.control();
-            if control.life() == pass.life {
-                if control.row() > 0 {
-                    self.end_row(pass.life);
-                }
-                for rule in self.terms.rules() {
-                    if let Some(calls) = self.calls(rule, pass.life) {
-                        calls.good();
-                    }
-                }
-            }
+        if self.report_at_once(pass, outcome) {
             return Effects::NONE;
         }
         self.report_closely(pass, outcome, now, breaks)
+    }
+
+    /// Reports a success of this life if no rule has to know the time: what costs little, as nothing
+    /// can come of it. Whether it is one.
+    #[inline]
+    pub fn report_at_once(&self, pass: Pass, outcome: Outcome) -> bool {
+        if self.terms.times_reports() || !matches!(outcome, Outcome::Success) {
+            return false;
+        }
+        let control = self.control();
+        let life = control.life();
+        if !pass.is_plain_of(life) {
+            return false;
+        }
+        if control.row() > 0 {
+            self.end_row(life);
+        }
+        for rule in self.terms.rules() {
+            // What a healthy breaker has to do.
+            let head = self.memory.words().get(rule.offset);
+            if !head.is_some_and(|head| calls::is_clean(head.load(), life)) {
+                self.count_good(rule, life);
+            }
+        }
+        true
     }
 
     /// Counts a call that is still running as slow, if it is by now, and has not been counted yet.
@@ -285,21 +293,21 @@ impl<M: Memory> State<M> {
         now: Instant,
         breaks: impl FnOnce(Trip) -> Duration,
     ) -> Effects {
-        if pass.noted || pass.is_probe() || !self.is_slow(pass, now) {
+        if pass.is_noted() || pass.is_probe() || !self.is_slow(pass, now) {
             return Effects::NONE;
         }
-        if self.control().life() != pass.life {
+        if self.control().life() != pass.life() {
             return Effects::NONE;
         }
-        pass.noted = true;
+        pass.note();
         let mut reason = None;
         self.count(
-            pass.life,
+            pass.life(),
             &mut reason,
             || now,
             |rule| (rule.subject == Subject::Slow).then_some(true),
         );
-        reason.map_or(Effects::NONE, |reason| self.trip(pass.life, reason, None, now, breaks))
+        reason.map_or(Effects::NONE, |reason| self.trip(pass.life(), reason, None, now, breaks))
     }
 
     /// Opens it, or closes it whatever happens, until it is [reset](State::reset).
@@ -404,41 +412,45 @@ impl<M: Memory> State<M> {
             .update(|word| Step::Replace(Control(word).with_occupied(occupied).0, ()));
     }
 
-    fn report_closely(
+    /// The same for all other reports.
+    pub(crate) fn report_closely(
         &self,
         pass: Pass,
         outcome: Outcome,
         now: impl Fn() -> Instant,
         breaks: impl FnOnce(Trip) -> Duration,
     ) -> Effects {
+        if let Some(lease) = pass.lease() {
+            let now = now();
+            return self.report_probe(pass, lease, outcome, now, breaks);
+        }
         let (failed, retry_after) = match outcome {
             Outcome::Ignored => return Effects::NONE,
             Outcome::Success => (false, None),
             Outcome::Failure { retry_after } => (true, retry_after),
         };
         let control = self.control();
-        if control.life() != pass.life {
+        if control.life() != pass.life() {
             return Effects::NONE;
         }
-        let needs_time = self.terms.times_calls() || self.terms.by_time;
-        let read = needs_time.then(&now);
+        let read = self.terms.times_reports().then(&now);
         let slow = read.is_some_and(|now| self.is_slow(&pass, now));
         let mut reason = None;
         if !failed {
             if control.row() > 0 {
-                self.end_row(pass.life);
+                self.end_row(pass.life());
             }
-        } else if self.terms.consecutive > 0 && self.lengthen_row(pass.life) {
+        } else if self.terms.consecutive > 0 && self.lengthen_row(pass.life()) {
             reason = Some(Reason::ConsecutiveFailures);
         }
         let now = || read.unwrap_or_else(&now);
-        self.count(pass.life, &mut reason, now, |rule| match rule.subject {
+        self.count(pass.life(), &mut reason, now, |rule| match rule.subject {
             Subject::Failures => Some(failed),
-            Subject::Slow if pass.noted => None,
+            Subject::Slow if pass.is_noted() => None,
             Subject::Slow => Some(slow),
         });
         match reason {
-            Some(reason) => self.trip(pass.life, reason, retry_after, now(), breaks),
+            Some(reason) => self.trip(pass.life(), reason, retry_after, now(), breaks),
             None => Effects::NONE,
         }
     }
@@ -469,6 +481,14 @@ impl<M: Memory> State<M> {
             if holds {
                 reason.get_or_insert(rule.reason());
             }
+        }
+    }
+
+    // Apart from the look that comes before it, which is to be small wherever it is inlined.
+    #[inline(never)]
+    fn count_good(&self, rule: &Rule, life: u32) {
+        if let Some(calls) = self.calls(rule, life) {
+            calls.good();
         }
     }
 
@@ -595,6 +615,7 @@ impl<M: Memory> State<M> {
         })
     }
 
+    #[inline(never)]
     fn end_row(&self, life: u32) {
         self.words.control.update(|word| match Control(word) {
             control if control.life() == life && control.row() > 0 => {
@@ -607,7 +628,7 @@ impl<M: Memory> State<M> {
     #[inline]
     fn pass(&self, life: u32, now: impl Fn() -> Instant) -> Pass {
         let began = if self.terms.times_calls() { now() } else { Instant::ZERO };
-        Pass { life, lease: None, began, noted: false }
+        Pass::new(life, began)
     }
 
     fn is_slow(&self, pass: &Pass, now: Instant) -> bool {
@@ -620,7 +641,6 @@ impl<M: Memory> State<M> {
         Control(self.words.control.load())
     }
 
-    #[inline]
     fn calls(&self, rule: &Rule, life: u32) -> Option<Calls<'_, M::Word>> {
         Calls::new(self.memory.words().get(rule.range())?, &self.words.control, life)
     }

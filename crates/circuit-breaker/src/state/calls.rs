@@ -70,23 +70,13 @@ enum Seen {
 
 impl<'a, W: Word> Calls<'a, W> {
     /// `words` are as many as [`Span::words`](super::Span::words) says.
-    #[inline]
     pub(super) fn new(words: &'a [W], control: &'a W, life: u32) -> Option<Self> {
         let (head, ring) = words.split_first()?;
         Some(Self { head, ring, life, control })
     }
 
     /// Counts a good call.
-    #[inline]
     pub(super) fn good(&self) {
-        let word = self.head.load();
-        let mine = HEAD_LIFE.of(word) == self.tag();
-        if !(mine && CLEAN.of(word) != 0) {
-            self.count_good();
-        }
-    }
-
-    fn count_good(&self) {
         self.head.update(|word| {
             let Seen::Mine(head) = self.seen(word) else { return Step::Keep(()) };
             if CLEAN.of(head) != 0 {
@@ -190,10 +180,8 @@ impl<'a, W: Word> Calls<'a, W> {
         }
     }
 
-    /// As much of the life as the head has room for.
-    #[inline]
     fn tag(&self) -> u64 {
-        HEAD_LIFE.of(HEAD_LIFE.set(0, self.life.into()))
+        tag(self.life)
     }
 
     /// One call more.
@@ -225,6 +213,18 @@ impl<'a, W: Word> Calls<'a, W> {
         // OK: a usize has 64 bits at most.
         self.ring.len() as u64
     }
+}
+
+/// Whether a good call changes nothing, as a window's first word says in this life.
+#[inline]
+pub(super) const fn is_clean(head: u64, life: u32) -> bool {
+    HEAD_LIFE.of(head) == tag(life) && CLEAN.of(head) != 0
+}
+
+/// As much of the life as the head has room for.
+#[inline]
+const fn tag(life: u32) -> u64 {
+    HEAD_LIFE.of(HEAD_LIFE.set(0, life as u64))
 }
 
 /// How many calls ago `call` was.

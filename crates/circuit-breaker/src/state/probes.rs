@@ -42,7 +42,7 @@ impl<M: Memory> State<M> {
         // RACE: it may report at this moment. Whoever moves the lease first decides. Model:
         // `late_probe_and_its_successor_count_once`.
         let lease = self.leases().take_over(&self.terms, life, now)?;
-        Some(Pass { life, lease: Some(lease), began: now, noted: false })
+        Some(Pass::new(life, now).with_lease(lease))
     }
 
     /// The pass of a probe that has been counted.
@@ -51,7 +51,8 @@ impl<M: Memory> State<M> {
         let is_over = || self.control().life() != life;
         let lease = self.leases().take(life, until, is_over);
         // Without a lease its life is over already, and nothing that it reports will count.
-        Pass { life, lease, began: now, noted: false }
+        let pass = Pass::new(life, now);
+        lease.map_or(pass, |lease| pass.with_lease(lease))
     }
 
     pub(super) fn report_probe(
@@ -62,17 +63,18 @@ impl<M: Memory> State<M> {
         now: Instant,
         breaks: impl FnOnce(Trip) -> Duration,
     ) -> Effects {
-        if !self.leases().give_back(lease) {
+        let until = pass.began.saturating_add(self.terms.probe_timeout);
+        if !self.leases().give_back(pass.life(), lease, until) {
             return Effects::NONE;
         }
         let retry_after = match outcome {
             Outcome::Failure { retry_after } => retry_after,
             Outcome::Success | Outcome::Ignored => None,
         };
-        let ignored = outcome == Outcome::Ignored || now >= lease.until;
+        let ignored = outcome == Outcome::Ignored || now >= until;
         let success = outcome == Outcome::Success && !self.is_slow(&pass, now);
         let is_mine =
-            |control: Control| control.life() == pass.life && control.kind() == Kind::HalfOpen;
+            |control: Control| control.life() == pass.life() && control.kind() == Kind::HalfOpen;
         let mut duration = None;
         let mut breaks = Some(breaks);
         loop {
@@ -105,7 +107,7 @@ impl<M: Memory> State<M> {
                 // flight, and nobody holds its place: see `Restored`.
                 Ended::Asking(number) => {
                     let Some(breaks) = breaks.take() else { return Effects::NONE };
-                    let restored = Restored { state: self, life: pass.life };
+                    let restored = Restored { state: self, life: pass.life() };
                     duration = Some(self.break_of(number, retry_after, breaks));
                     core::mem::forget(restored);
                 }

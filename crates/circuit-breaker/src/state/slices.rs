@@ -31,8 +31,6 @@
 //! - **S2** A call is counted in the slice that the head showed when it was counted, or not at all if
 //!   its life is over.
 
-use core::time::Duration;
-
 use steadfast_core::{Instant, Step, saturating_nanos};
 
 use super::control::LIFE;
@@ -153,11 +151,15 @@ impl<'a, W: Word> Slices<'a, W> {
 
     /// Moves the head on to `now`, and says where it is; `None` if this life is over.
     fn arrive(&self, now: Instant) -> Option<Place> {
-        let slice = self.slice(now);
         loop {
             let word = self.head.load();
             let head = Place::of_head(word);
-            let next = if self.is_mine(head) {
+            let mine = self.is_mine(head);
+            if mine && self.is_in_slice(head, now) {
+                return Some(head);
+            }
+            let slice = self.slice(now);
+            let next = if mine {
                 if self.is_back(head, now) {
                     Place { series: head.series + 1, slice }
                 } else if slice > head.slice {
@@ -224,10 +226,16 @@ impl<'a, W: Word> Slices<'a, W> {
     /// Whether `now` is so far behind that the clock has stepped back.
     fn is_back(&self, head: Place, now: Instant) -> bool {
         let window = self.slice_ns.saturating_mul(self.len());
-        let most = Duration::from_nanos(window).max(MAX_STEP_BACK);
+        let most = window.max(saturating_nanos(MAX_STEP_BACK));
         let begun = head.slice.saturating_mul(self.slice_ns);
         let last_round = head.series.trailing_ones() >= ROUNDS;
-        now.as_nanos() < begun.saturating_sub(saturating_nanos(most)) && !last_round
+        now.as_nanos() < begun.saturating_sub(most) && !last_round
+    }
+
+    /// What is true of most calls, and takes no division.
+    fn is_in_slice(&self, head: Place, now: Instant) -> bool {
+        let begun = head.slice.saturating_mul(self.slice_ns);
+        now.as_nanos().checked_sub(begun).is_some_and(|into| into < self.slice_ns)
     }
 
     fn slice(&self, now: Instant) -> u64 {

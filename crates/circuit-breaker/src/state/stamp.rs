@@ -73,13 +73,11 @@ impl<W: Word> Stamp<'_, W> {
     }
 }
 
-/// The place of a probe that has one.
+/// The place of a probe that has one, in the life of its pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lease {
-    slot: u32,
-    owner: u32,
-    /// When it can be taken away.
-    pub(super) until: Instant,
+    pub(super) slot: u32,
+    pub(super) taking: u32,
 }
 
 /// What becomes of probes that do not report.
@@ -171,13 +169,14 @@ impl<W: Word> Leases<'_, W> {
         known.any(|(_, until)| is_of_the_future(terms, until, now))
     }
 
-    /// Gives the place back. `false` if it was taken away.
-    pub(super) fn give_back(&self, lease: Lease) -> bool {
+    /// Gives a place back that was taken until `until`. `false` if it was taken away.
+    pub(super) fn give_back(&self, life: u32, lease: Lease, until: Instant) -> bool {
+        let owner = HALF.of32(TAKING.set(taken_first(life), lease.taking.into()));
         self.first(lease.slot).update(|seen| {
-            if seen != owned(lease.owner, lease.until.as_nanos()) {
+            if seen != owned(owner, until.as_nanos()) {
                 return Step::Keep(false);
             }
-            Step::Replace(OWNER.set(0, TAKEN.set(lease.owner.into(), 0)), true)
+            Step::Replace(OWNER.set(0, TAKEN.set(owner.into(), 0)), true)
         })
     }
 
@@ -191,7 +190,7 @@ impl<W: Word> Leases<'_, W> {
             }
             Step::Replace(owned(owner, until.as_nanos() >> 32), ())
         });
-        Lease { slot, owner, until }
+        Lease { slot, taking: TAKING.of32(owner.into()) }
     }
 
     /// The owner of a place that is taken in `life`, and until when.
@@ -231,9 +230,14 @@ fn is_taken_in(owner: u64, life: u32) -> bool {
     TAKEN.of(owner) != 0 && LEASE_LIFE.of(owner) == LEASE_LIFE.of(LEASE_LIFE.set(0, life.into()))
 }
 
+/// The owner that takes a place in `life` first.
+fn taken_first(life: u32) -> u64 {
+    LEASE_LIFE.set(TAKEN.set(0, 1), life.into())
+}
+
 /// The owner that takes a place in `life` after `before`.
 fn taken_next(before: u64, life: u32) -> u32 {
-    let fresh = LEASE_LIFE.set(TAKEN.set(0, 1), life.into());
+    let fresh = taken_first(life);
     let same_life = LEASE_LIFE.of(before) == LEASE_LIFE.of(fresh);
     let taking = if same_life { TAKING.of(before) + 1 } else { 0 };
     HALF.of32(TAKING.set(fresh, taking))
