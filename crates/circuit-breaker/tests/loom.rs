@@ -860,7 +860,6 @@ fn late_result_does_not_touch_the_window_of_the_next_life() {
 #[test]
 fn a_sweep_that_is_late_leaves_the_next_life_alone() {
     let mut builder = Builder::new();
-    builder.preemption_bound = builder.preemption_bound.map(|bound| bound.min(1));
     builder.max_branches = 100_000;
     builder.check(|| {
         let breaker = shared(measuring(Window::time(secs(1)).slices(1).minimum(9)));
