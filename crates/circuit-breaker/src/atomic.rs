@@ -12,7 +12,7 @@ use steadfast_core::sync::atomic::{AtomicU64, Ordering, fence};
 use steadfast_core::sync::zeros;
 use steadfast_core::{Clock, Instant, Line, Step, SystemClock, const_unless_loom, update};
 
-use crate::changes::Feed;
+use crate::changes::{Deferred, Feed};
 use crate::config::{Config, ConfigError};
 use crate::error::{Name, TryAcquireError};
 use crate::hooks::Hooks;
@@ -83,6 +83,7 @@ pub struct CircuitBreaker<C = SystemClock, M: Memory = Heap> {
     hooks: Hooks,
     line: Line,
     feed: Feed,
+    deferred: Deferred,
 }
 
 /// Calls permitted and rejected.
@@ -122,8 +123,7 @@ impl Word for AtomicU64 {
 }
 
 impl Config {
-    /// The breaker, on a clock of yours, in memory of yours whose words are all zero, with a seed of
-    /// yours for the jitter of growing breaks. There is no default seed without an operating system: a
+    /// The breaker, on a clock of yours, in memory of yours, with a seed of yours for the jitter of growing breaks. There is no default seed without an operating system: a
     /// whole fleet would probe in step.
     ///
     /// # Errors
@@ -241,6 +241,7 @@ impl Config {
                 hooks: Hooks::NONE,
                 line: Line::new(),
                 feed: Feed::new(),
+                deferred: Deferred::new(),
             }
         }
     }
@@ -383,7 +384,8 @@ impl<C, M: Memory> CircuitBreaker<C, M> {
     /// Asks `f` how long to stay open, instead of the configuration. Replaces an earlier one.
     ///
     /// It runs in whoever reports the failure, with no lock held, before the breaker opens. If it
-    /// panics the breaker stays as it is, the failure is counted, and the next one asks again.
+    /// panics the breaker stays as it is and the next failure asks again; that of a closed breaker is
+    /// counted, that of a probe is ignored. A break of zero admits a probe at once.
     #[cfg(feature = "alloc")]
     pub fn break_by(mut self, f: impl Fn(Trip) -> Duration + Send + Sync + 'static) -> Self {
         self.hooks.set_break_by(Box::new(f));
@@ -414,15 +416,13 @@ impl<C, M: Memory> CircuitBreaker<C, M> {
     pub(crate) const fn feed(&self) -> &Feed {
         &self.feed
     }
+
+    pub(crate) const fn deferred(&self) -> &Deferred {
+        &self.deferred
+    }
 }
 
 impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
-    /// As a newcomer, or in turn for the head of the line. The change has to be announced, with no
-    /// lock held.
-    pub(crate) fn begin(&self, in_turn: bool, now: Instant) -> (Decision, Option<Change>) {
-        self.state.begin(in_turn, now)
-    }
-
     /// Counts a call that was permitted, or rejected for good.
     #[inline]
     pub(crate) fn count(&self, permitted: bool) {
@@ -439,7 +439,7 @@ impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
 
     /// Tells those whom it concerns: first those who wait, then those who watch.
     #[inline]
-    fn tell(&self, effects: Effects) {
+    pub(crate) fn tell(&self, effects: Effects) {
         if effects != Effects::NONE {
             self.tell_all(effects);
         }
@@ -455,19 +455,14 @@ impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
             }
         }
         if let Some(change) = effects.change {
-            self.announce(&[change]);
+            self.announce(change);
         }
     }
 
-    /// First to those who read: a callback that panics keeps nothing from them.
     #[cold]
-    pub(crate) fn announce(&self, changes: &[Change]) {
-        for &change in changes {
-            self.feed.publish(change);
-        }
-        for &change in changes {
-            self.hooks.changed(change);
-        }
+    fn announce(&self, change: Change) {
+        self.feed.publish(change);
+        self.hooks.changed(change);
     }
 }
 
@@ -505,6 +500,15 @@ fn own_draw() -> u64 {
     0
 }
 
+/// A report that is under way: if this is dropped, it was interrupted.
+struct Interrupted<'a, C, M: Memory<Word = AtomicU64>>(&'a CircuitBreaker<C, M>);
+
+impl<C, M: Memory<Word = AtomicU64>> Drop for Interrupted<'_, C, M> {
+    fn drop(&mut self) {
+        self.0.tell(Effects { wake: Wake::First, change: None });
+    }
+}
+
 /// What a [`Permit`] reports to: a [`CircuitBreaker`].
 pub trait Owner {
     /// Leave for a call at `now`, or at the clock's time.
@@ -526,17 +530,14 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
             return Ok(pass);
         }
         let (now, name) = (time(), self.name);
-        let (decision, change) = self.begin(false, now);
+        let (decision, effects) = self.state.begin(false, now);
         self.count(matches!(decision, Decision::Granted(_)));
         // Before it is announced, which may panic.
         let permit = match decision {
             Decision::Granted(pass) => Some(Permit::new(self, pass)),
             _ => None,
         };
-        if let Some(change) = change {
-            // A newcomer changes the phase only where nobody waits.
-            self.announce(&[change]);
-        }
+        self.tell(effects);
         mem::forget(permit);
         match decision {
             Decision::Granted(pass) => Ok(pass),
@@ -552,7 +553,11 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
     #[inline]
     fn report_at(&self, pass: Pass, outcome: Outcome, now: Option<Instant>) {
         let time = || now.unwrap_or_else(|| self.clock.now());
-        self.tell(self.state.report(pass, outcome, time, |trip| self.break_of(trip)));
+        // If whoever is asked for the break panics, a probe has given its place back all the same.
+        let interrupted = Interrupted(self);
+        let effects = self.state.report(pass, outcome, time, |trip| self.break_of(trip));
+        mem::forget(interrupted);
+        self.tell(effects);
     }
 
     fn note_slow_at(&self, pass: &mut Pass, now: Option<Instant>) {

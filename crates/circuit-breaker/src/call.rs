@@ -48,7 +48,8 @@ pub struct Judged<O, J> {
 
 impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
     /// Makes a call if the breaker lets it through, and reports what came of it: an `Err` is a failure,
-    /// and so is a panic.
+    /// and so is a panic. (If a callback of the breaker panics as well while that panic is under way, the
+    /// process aborts, as for any panic within a panic.)
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use steadfast_core::{Instant, Line, Timer};
 
 use crate::atomic::{CircuitBreaker, Permit};
 use crate::error::AcquireError;
-use crate::state::{Decision, Look, Memory, Pass};
+use crate::state::{Decision, Effects, Look, Memory, Pass};
 
 /// The wait that [`CircuitBreaker::acquire`] returns: `.await` it, or call
 /// [`.wait()`](Wait::wait).
@@ -80,10 +80,10 @@ impl<C: Timer, M: Memory<Word = AtomicU64>> Gate for CircuitBreaker<C, M> {
     }
 
     fn attempt(&self, (): (), turn: Turn, now: Instant) -> Attempt<Pass, AcquireError> {
-        let (decision, change) = self.begin(turn == Turn::Head, now);
-        if let Some(change) = change {
-            // To be announced, which runs code of somebody else's, when no lock is held.
-            self.feed().defer(change);
+        let (decision, effects) = self.state().begin(turn == Turn::Head, now);
+        if effects != Effects::NONE {
+            // To be told, which runs code of somebody else's, when no lock is held.
+            self.deferred().put(effects);
         }
         match decision {
             Decision::Granted(pass) => {
@@ -120,14 +120,14 @@ impl<C: Timer, M: Memory<Word = AtomicU64>> Gate for CircuitBreaker<C, M> {
     }
 
     fn afterwards(&self) {
-        self.announce(&self.feed().deferred());
+        while let Some(effects) = self.deferred().next() {
+            self.tell(effects);
+        }
     }
 
     fn admit<O: Deref<Target = Self>>(owner: O, pass: Pass) -> Permit<O> {
         let permit = Permit::new(owner, pass);
-        if permit.is_probe() {
-            permit.owner().afterwards();
-        }
+        permit.owner().afterwards();
         permit
     }
 }

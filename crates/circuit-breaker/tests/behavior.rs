@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use steadfast_circuit_breaker::state::{Decision, MAX_STEP_BACK, State};
+use steadfast_circuit_breaker::state::{Decision, Effects, MAX_STEP_BACK, State};
 use steadfast_circuit_breaker::{
     Change, CircuitBreaker, Config, Outcome, Permit, Phase, Reason, Tally, Trip, TryAcquireError,
     Window,
@@ -1006,11 +1006,11 @@ mod probes {
         let _effects = state.report(pass, Outcome::FAILURE, || s(0), |_| secs(10));
         state.set_occupied(true);
         assert!(state.is_occupied());
-        assert_eq!(state.begin(false, s(10)), (Decision::Busy, None));
+        assert_eq!(state.begin(false, s(10)), (Decision::Busy, Effects::NONE));
         assert!(matches!(state.begin(true, s(10)).0, Decision::Granted(_)));
-        assert_eq!(state.begin(false, s(10)), (Decision::Busy, None));
+        assert_eq!(state.begin(false, s(10)), (Decision::Busy, Effects::NONE));
         assert!(matches!(state.begin(true, s(10)).0, Decision::Granted(_)));
-        assert_eq!(state.begin(true, s(10)), (Decision::Busy, None));
+        assert_eq!(state.begin(true, s(10)), (Decision::Busy, Effects::NONE));
         state.set_occupied(false);
         assert!(!state.is_occupied());
         assert_eq!(state.begin(false, s(9)).0, Decision::Busy, "P are in flight");

@@ -90,7 +90,7 @@ mod numbers {
             f64::INFINITY,
             f64::NEG_INFINITY,
             f64::MIN_POSITIVE,
-            4.9e-10,
+            9.9e-10,
         ];
         for rate in impossible {
             let error = ConfigError::RateOutOfRange { rate };
@@ -104,12 +104,12 @@ mod numbers {
             let error = ConfigError::ShareOutOfRange { share: rate };
             rejected(ONE.ramp_up(rate, secs(1)), error, &[&given, "at most 1"]);
         }
-        for rate in [5.1e-10, 1e-9, 0.5, 1.0, 1.0 - f64::EPSILON] {
+        for rate in [1.1e-9, 1e-9, 0.5, 1.0, 1.0 - f64::EPSILON] {
             accepted(failing(rate, Window::calls(10)));
             accepted(ONE.close_by_rate(rate, 10));
             accepted(ONE.ramp_up(rate, secs(1)));
         }
-        // To the nearest billionth.
+        // In whole billionths, rounded down.
         assert_eq!(
             accepted(failing(0.3, Window::calls(10))),
             accepted(failing(0.1 + 0.2, Window::calls(10)))

@@ -248,3 +248,33 @@ fn threads_share_the_breaker_of_a_key() {
         assert_eq!(breaker.metrics().failures_by_calls.expect("a rule").bad, 400);
     }
 }
+
+#[test]
+fn a_key_that_nobody_asks_for_is_forgotten_in_the_end_and_a_forced_one_is_not() {
+    let (hosts, clock) = hosts(2, &ONE);
+    fail(&hosts, 1);
+    hosts.get(&2).expect("a place").force_open();
+    assert!(hosts.get(&3).is_err(), "full of what is known");
+    clock.advance(secs(600) - Duration::from_nanos(1));
+    assert!(hosts.get(&3).is_err(), "a moment before");
+    clock.advance(Duration::from_nanos(1));
+    assert!(hosts.get(&3).is_ok());
+    assert!(hosts.peek(&1).is_none());
+    assert_eq!(hosts.peek(&2).expect("forced").phase(), Phase::ForcedOpen);
+}
+
+#[test]
+fn asking_for_a_key_keeps_it_and_so_does_holding_it() {
+    let (hosts, clock) = hosts(2, &ONE);
+    let hosts = hosts.forget_after(secs(60));
+    fail(&hosts, 1);
+    fail(&hosts, 2);
+    let held = hosts.get(&2).expect("a place");
+    clock.advance(secs(59));
+    assert!(hosts.try_acquire(&1).is_ok(), "its break is over; the probe says nothing");
+    clock.advance(secs(59));
+    assert!(hosts.get(&3).is_err());
+    drop(held);
+    assert!(hosts.get(&3).is_ok(), "118 seconds after it was asked for");
+    assert!(hosts.peek(&1).is_some() && hosts.peek(&2).is_none());
+}

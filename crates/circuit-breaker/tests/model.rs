@@ -702,8 +702,10 @@ impl Oracle {
 
     fn open(&mut self, reason: Reason, hint: Option<u64>, now: u64) {
         let previous = if self.in_a_row > 0 { self.last_break } else { None };
+        // A hint of nothing is none.
+        let hint = hint.map(|hint| hint.min(self.setup.max_hint)).filter(|&hint| hint > 0);
         let duration = match hint {
-            Some(hint) => hint.min(self.setup.max_hint),
+            Some(hint) => hint,
             None => self.setup.break_after(self.in_a_row, previous),
         };
         self.in_a_row = (self.in_a_row + 1).min(1_023);
@@ -1045,7 +1047,7 @@ impl Model {
         let changes = self.oracle.changes.len();
         let expected = self.oracle.acquire(self.now);
         let expected_change = self.oracle.changes.get(changes).copied();
-        let asked = |(decision, change): (Decision, Option<Change>)| {
+        let asked = |(decision, Effects { change, .. }): (Decision, Effects)| {
             assert_eq!(change, expected_change);
             let (answer, pass) = match decision {
                 Decision::Granted(pass) => (Answer::Granted { probe: pass.is_probe() }, Some(pass)),

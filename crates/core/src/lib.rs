@@ -54,6 +54,8 @@ mod async_io;
 #[cfg(feature = "embedded-hal-async")]
 mod delay;
 #[cfg(feature = "wait")]
+pub mod feed;
+#[cfg(feature = "wait")]
 mod fn_timer;
 #[cfg(feature = "wait")]
 mod signal;

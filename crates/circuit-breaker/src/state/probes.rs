@@ -6,7 +6,7 @@ use steadfast_core::{Instant, Step};
 
 use super::control::{Control, Kind, Verdict};
 use super::stamp::Lease;
-use super::{Change, Effects, Memory, Outcome, Pass, Reason, State, Trip, Wake, Word};
+use super::{Effects, Memory, Outcome, Pass, Reason, State, Trip, Wake, Word};
 
 impl<M: Memory> State<M> {
     /// From open to half-open, with the first probe.
@@ -15,15 +15,16 @@ impl<M: Memory> State<M> {
         life: u32,
         in_turn: bool,
         now: Instant,
-    ) -> Option<(Pass, Change)> {
+    ) -> Option<(Pass, Effects)> {
         // RACE: others may be as early; one of them begins the life, the others come after. Model:
         // `break_ends_once`.
         let effects = self.change(Reason::BreakOver, now, |control| {
             let may = control.life() == life && (in_turn || !control.is_occupied());
             may.then(|| control.next(Kind::HalfOpen).with_probe())
         });
-        let change = effects.change?;
-        Some((self.probe(change.life, now), change))
+        let life = effects.change?.life;
+        // It is the first in line who asks, or nobody waits.
+        Some((self.probe(life, now), Effects { wake: Wake::Nobody, ..effects }))
     }
 
     /// One more probe, or one in the place of one that has not reported in time.

@@ -24,9 +24,10 @@
 //! A slot counts up to 2³⁶ - 1 calls and stays there.
 //!
 //! Invariants:
-//! - **S1** The head moves on only after all slots outside its new window were emptied, and a slot is
-//!   emptied or begun anew only while the head is what it was when that was decided. So a slot that
-//!   says the low bits of a slice within the window says the whole of it.
+//! - **S1** The head moves on only after all slots outside its old window were emptied (all slots, if
+//!   it moves far), and a slot is emptied or begun anew only while the head is what it was when that
+//!   was decided. So a slot that says the low bits of a slice within the window, which is not after
+//!   the head, says the whole of it.
 //! - **S2** A call is counted in the slice that the head showed when it was counted, or not at all if
 //!   its life is over.
 
@@ -48,6 +49,10 @@ pub(super) const SLICES_LIFE: Field = SLICE.above(ROUNDS).above(10);
 const COUNT: Field = Field::lowest(36);
 const SLOT_SLICE: Field = COUNT.above(15);
 const SLOT_SERIES: Field = SLOT_SLICE.above(13);
+
+/// How many slices the head may move on and leave what it leaves behind: with the longest window on
+/// top, they are told apart by the bits that a slot has for them.
+const REACH: u64 = SLOT_SLICE.max() / 2;
 
 /// The window's words: the head, then the slots of good calls, then those of bad ones.
 #[derive(Debug)]
@@ -101,10 +106,27 @@ impl<'a, W: Word> Slices<'a, W> {
                 return false;
             }
             // RACE: another bad call may be counted in another slice at the same time. Whoever comes
-            // to his fence last sees both. Model: `two_failures_in_two_slices_trip`.
+            // to his fence last sees both, and the later slice. Model:
+            // `two_failures_in_two_slices_trip`.
             W::fence();
-            let (calls, bad) = self.sum(place);
-            return rule.holds(calls, bad);
+            return self.holds(rule);
+        }
+    }
+
+    /// Whether the rule holds in the window as it is now.
+    fn holds(&self, rule: &Rule) -> bool {
+        loop {
+            let word = self.head.load();
+            let head = Place::of_head(word);
+            if !self.is_mine(head) {
+                return false;
+            }
+            let (calls, bad) = self.sum(head, head);
+            // RACE: the good calls of a slice may have left in between, and the bad ones not. Model:
+            // `a_slice_that_leaves_the_window_trips_nothing`.
+            if self.head.load() == word {
+                return rule.holds(calls, bad);
+            }
         }
     }
 
@@ -119,18 +141,14 @@ impl<'a, W: Word> Slices<'a, W> {
             // Looking moves nothing.
             let at = if self.is_back(head, now) { head.slice } else { self.slice(now) };
             let place = Place { slice: at.max(head.slice), ..head };
-            // S1 is about the head's window. Of one that has nothing in common with it, the low bits
-            // of a slice say nothing.
-            if place.slice - head.slice >= self.len() {
-                return (0, 0);
-            }
-            let sum = self.sum(place);
+            let sum = self.sum(place, head);
             // RACE: calls came in between. Model: `slices_count_every_call_once`.
-            if self.head.load() == word && self.sum(place) == sum {
+            if self.head.load() == word && self.sum(place, head) == sum {
                 return sum;
             }
         }
-        self.sum(Place::of_head(self.head.load()))
+        let head = Place::of_head(self.head.load());
+        self.sum(head, head)
     }
 
     /// Moves the head on to `now`, and says where it is; `None` if this life is over.
@@ -159,17 +177,19 @@ impl<'a, W: Word> Slices<'a, W> {
         }
     }
 
-    /// S1: empties the slots that are not of the window that ends with `last`, while the head is
-    /// still `head`.
-    fn empty_for(&self, last: Place, head: u64) {
-        let before = Place::of_head(head);
-        for (slot, index) in self.good.iter().chain(self.bad).zip((0..self.len()).cycle()) {
-            // The same slice, all of it: what a slot says is only its low bits.
-            let place = self.place_of(index, last);
-            let place = place.filter(|_| place == self.place_of(index, before));
-            slot.update(|word| {
-                let stays = place.is_some_and(|place| place.is_in(word));
-                if word == 0 || stays || self.head.load() != head {
+    /// S1: empties the slots before the head moves on from `word` to `next`, while it is still there.
+    fn empty_for(&self, next: Place, word: u64) {
+        let head = Place::of_head(word);
+        let is_near = head.series == next.series && next.slice - head.slice <= REACH;
+        // The bad calls first: who counts at this moment must not see them without the good ones.
+        for (slot, index) in self.bad.iter().chain(self.good).zip((0..self.len()).cycle()) {
+            slot.update(|seen| {
+                // RACE: others may count in the window as it is, of which nothing may be missing. What
+                // is not in the next is left to the next move. Model:
+                // `a_slice_that_leaves_the_window_trips_nothing`.
+                let stays =
+                    is_near && self.place_of(index, head).is_some_and(|place| place.is_in(seen));
+                if seen == 0 || stays || self.head.load() != word {
                     return Step::Keep(());
                 }
                 Step::Replace(0, ())
@@ -177,12 +197,14 @@ impl<'a, W: Word> Slices<'a, W> {
         }
     }
 
-    /// The calls of the window that ends with `last`, and the bad ones among them.
-    fn sum(&self, last: Place) -> (u64, u64) {
+    /// The calls of the window that ends with `last`, and the bad ones among them. Nothing has been
+    /// counted after `head`.
+    fn sum(&self, last: Place, head: Place) -> (u64, u64) {
         let sum_of = |slots: &[W]| {
             slots.iter().zip(0..).fold(0_u64, |sum, (slot, index)| {
                 let word = slot.load();
-                let counts = self.place_of(index, last).is_some_and(|place| place.is_in(word));
+                let place = self.place_of(index, last).filter(|place| place.slice <= head.slice);
+                let counts = place.is_some_and(|place| place.is_in(word));
                 // OK: at most 1,000 × 2³⁶.
                 if counts { sum + COUNT.of(word) } else { sum }
             })

@@ -14,8 +14,9 @@
 //! torn. A life's instants are written by whoever made the change that began the life, right after
 //! it; until then they are not known.
 //!
-//! A **lease** is such a pair of words whose first word is also the place of a probe: it is taken by
-//! moving it. Its owner is not a life, but one taking of the place:
+//! A **lease** is such a pair of words, the low half first, whose first word is also the place of a probe:
+//! it is taken by moving it, and given back by whoever finds it unmoved. Its owner is not a life, but one
+//! taking of the place:
 //!
 //! ```text
 //!  31           12 11            1     0
@@ -81,6 +82,15 @@ pub(super) struct Lease {
     pub(super) until: Instant,
 }
 
+/// What becomes of probes that do not report.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expiry {
+    /// How many have not reported in time.
+    pub(super) expired: u32,
+    /// When the next of the others may not have.
+    pub(super) next: Instant,
+}
+
 /// The places of all probes.
 #[derive(Debug)]
 pub(super) struct Leases<'a, W>(pub(super) &'a [W]);
@@ -104,7 +114,7 @@ impl<W: Word> Leases<'_, W> {
                         return Step::Keep(None);
                     }
                     let next = taken_next(owner, life);
-                    Step::Replace(owned(next, until.as_nanos() >> 32), Some(next))
+                    Step::Replace(owned(next, until.as_nanos()), Some(next))
                 });
                 if let Some(owner) = owner {
                     return Some(self.begin(slot, owner, until));
@@ -122,36 +132,49 @@ impl<W: Word> Leases<'_, W> {
     pub(super) fn take_over(&self, terms: &Terms, life: u32, now: Instant) -> Option<Lease> {
         let until = now.saturating_add(terms.probe_timeout);
         (0..self.len()).find_map(|slot| {
-            let (seen, _) = self.known(slot, life).filter(|&(_, at)| is_expired(terms, at, now))?;
+            let (seen, at) =
+                self.known(slot, life).filter(|&(_, at)| is_expired(terms, at, now))?;
             let next = taken_next(seen.into(), life);
             let won = self.first(slot).update(|word| {
-                if OWNER.of32(word) != seen {
+                if word != owned(seen, at.as_nanos()) {
                     return Step::Keep(false);
                 }
-                Step::Replace(owned(next, until.as_nanos() >> 32), true)
+                Step::Replace(owned(next, until.as_nanos()), true)
             });
             won.then(|| self.begin(slot, next, until))
         })
     }
 
-    /// How many have not reported in time, and when the first of the others will not have.
-    pub(super) fn expiry(&self, terms: &Terms, life: u32, now: Instant) -> (u32, Instant) {
-        let mut expired = 0;
-        let mut first = Instant::MAX;
-        for slot in 0..self.len() {
-            match self.known(slot, life) {
-                Some((_, at)) if is_expired(terms, at, now) => expired += 1,
-                Some((_, at)) => first = first.min(at),
-                None => {}
+    /// Of the probes that are in flight.
+    pub(super) fn expiry(&self, terms: &Terms, life: u32, in_flight: u32, now: Instant) -> Expiry {
+        let mut known = 0;
+        let mut expiry = Expiry { expired: 0, next: Instant::MAX };
+        for (_, at) in (0..self.len()).filter_map(|slot| self.known(slot, life)) {
+            known += 1;
+            if is_expired(terms, at, now) {
+                expiry.expired += 1;
+            } else {
+                expiry.next = expiry.next.min(at);
             }
         }
-        (expired, first)
+        if known < in_flight {
+            // RACE: one has been counted, and takes its place at this moment. It may be lost, and
+            // nobody will tell. Model: `who_joins_as_a_probe_begins_looks_when_that_may_be_lost`.
+            expiry.next = expiry.next.min(now.saturating_add(terms.probe_timeout));
+        }
+        expiry
+    }
+
+    /// Whether a lease ends so late that the clock must have stepped back since it was taken.
+    pub(super) fn are_of_the_future(&self, terms: &Terms, life: u32, now: Instant) -> bool {
+        let mut known = (0..self.len()).filter_map(|slot| self.known(slot, life));
+        known.any(|(_, until)| is_of_the_future(terms, until, now))
     }
 
     /// Gives the place back. `false` if it was taken away.
     pub(super) fn give_back(&self, lease: Lease) -> bool {
         self.first(lease.slot).update(|seen| {
-            if OWNER.of32(seen) != lease.owner {
+            if seen != owned(lease.owner, lease.until.as_nanos()) {
                 return Step::Keep(false);
             }
             Step::Replace(OWNER.set(0, TAKEN.set(lease.owner.into(), 0)), true)
@@ -166,17 +189,17 @@ impl<W: Word> Leases<'_, W> {
             if OWNER.of32(self.first(slot).load()) != owner {
                 return Step::Keep(());
             }
-            Step::Replace(owned(owner, until.as_nanos()), ())
+            Step::Replace(owned(owner, until.as_nanos() >> 32), ())
         });
         Lease { slot, owner, until }
     }
 
     /// The owner of a place that is taken in `life`, and until when.
     fn known(&self, slot: u32, life: u32) -> Option<(u32, Instant)> {
-        let (high, low) = (self.first(slot).load(), self.second(slot).load());
-        let owner = OWNER.of(high);
-        let known = is_taken_in(owner, life) && OWNER.of(low) == owner;
-        known.then(|| (OWNER.of32(high), joined(high, low)))
+        let (low, high) = (self.first(slot).load(), self.second(slot).load());
+        let owner = OWNER.of(low);
+        let known = is_taken_in(owner, life) && OWNER.of(high) == owner;
+        known.then(|| (OWNER.of32(low), joined(high, low)))
     }
 
     fn len(&self) -> u32 {
@@ -197,8 +220,11 @@ impl<W: Word> Leases<'_, W> {
 
 /// Also when the clock has stepped back so far that the lease seems to be of the future.
 fn is_expired(terms: &Terms, until: Instant, now: Instant) -> bool {
-    let latest = now.saturating_add(terms.probe_timeout).saturating_add(MAX_STEP_BACK);
-    now >= until || until > latest
+    now >= until || is_of_the_future(terms, until, now)
+}
+
+fn is_of_the_future(terms: &Terms, until: Instant, now: Instant) -> bool {
+    until > now.saturating_add(terms.probe_timeout).saturating_add(MAX_STEP_BACK)
 }
 
 fn is_taken_in(owner: u64, life: u32) -> bool {

@@ -97,6 +97,7 @@ fn run(options: Options) -> Result<bool, FeedError> {
         }
     }
     let elapsed = client.elapsed();
+    downtime.catch_up();
     progress.end()?;
 
     let missing = THREADS + TASKS - finished.len() as u64;
