@@ -1,7 +1,6 @@
 //! Numbers that come again: of lives and of slices, of which less than the whole is kept.
 #![cfg(all(feature = "std", not(loom)))]
 #![allow(missing_docs, reason = "tests")]
-#![expect(clippy::large_types_passed_by_value, reason = "scaffolding of tests")]
 
 use std::time::Duration;
 
