@@ -579,7 +579,11 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
             self.count(true);
             return Ok(pass);
         }
-        let now = self.time(now);
+        let now = now.unwrap_or_else(|| self.clock.now());
+        if let Some(until) = self.state.refuses_until(now) {
+            self.count(false);
+            return Err(TryAcquireError::Open { retry_at: until, now, name: self.name });
+        }
         self.begin_closely(now).granted(now, self.name)
     }
 

@@ -204,6 +204,19 @@ impl<M: Memory> State<M> {
             .then(|| self.pass(control.life(), now))
     }
 
+    /// The end of the break, if at `now` that is all there is to say to anybody. It writes nothing.
+    #[inline]
+    pub fn refuses_until(&self, now: Instant) -> Option<Instant> {
+        let control = self.control();
+        if control.kind() != Kind::Open {
+            return None;
+        }
+        let (since, until) =
+            (self.since().read(control.life())?, self.until().read(control.life())?);
+        // Otherwise the clock may have stepped back.
+        (since <= now && now < until).then_some(until)
+    }
+
     /// Leave for a call, and what others have to be told, if that is anything. `in_turn` is the first in
     /// line, whom newcomers may not overtake.
     pub fn begin(&self, in_turn: bool, now: Instant) -> (Decision, Effects) {
@@ -654,6 +667,7 @@ impl<M: Memory> State<M> {
         Leases(self.memory.words().get(self.terms.leases()).unwrap_or_default())
     }
 
+    #[inline]
     fn since(&self) -> Stamp<'_, M::Word> {
         let [high, low] = &self.words.since;
         Stamp { high, low }
