@@ -65,7 +65,7 @@ impl Case {
     }
 
     /// Of two threads, each on a core of its own. `share` prepares what they share; `each` makes
-    /// the operation of one of them.
+    /// the operation of one of them, which is told its core.
     ///
     /// `times` counts the operations of both together, and the time is that from the first start to
     /// the last end: it divides into what one operation costs the system, not how long one takes.
@@ -80,11 +80,27 @@ impl Case {
         E: Fn(S, usize) -> F + Copy + Send + Sync + 'static,
         F: FnMut(),
     {
+        Self::crowd(group, name, 2, share, each)
+    }
+
+    /// Of so many threads on two cores, as [`pair`](Case::pair).
+    pub fn crowd<S, E, F>(
+        group: &'static str,
+        name: &'static str,
+        threads: usize,
+        share: impl Fn() -> S + 'static,
+        each: E,
+    ) -> Self
+    where
+        S: Copy + Send + Sync + 'static,
+        E: Fn(S, usize) -> F + Copy + Send + Sync + 'static,
+        F: FnMut(),
+    {
         let make = Box::new(move || {
             let shared = share();
-            Box::new(move |times| measured_pair(times, shared, each)) as Run
+            Box::new(move |times| measured_together(times, threads, shared, each)) as Run
         });
-        Self { group, name, threads: 2, make }
+        Self { group, name, threads, make }
     }
 
     /// Prepares it.
@@ -109,29 +125,33 @@ fn measured(times: u64, operation: &mut impl FnMut()) -> Duration {
     start.elapsed()
 }
 
-fn measured_pair<S: Copy + Send + Sync, F: FnMut()>(
+fn measured_together<S: Copy + Send + Sync, F: FnMut()>(
     times: u64,
+    threads: usize,
     shared: S,
     each: impl Fn(S, usize) -> F + Copy + Send + Sync,
 ) -> Duration {
     const WARM_UP: u64 = 1_000;
-    let barrier = Barrier::new(2);
+    let barrier = Barrier::new(threads);
     let run = |core: usize| {
         pin_to(core);
         let mut operation = each(shared, core);
         barrier.wait();
-        // The one that was woken arrives late; both are under way once this is over.
+        // The one that was woken arrives late; all are under way once this is over.
         let _not_counted = measured(WARM_UP, &mut operation);
         barrier.wait();
         let start = now();
-        let time = measured(times.div_ceil(2), &mut operation);
+        let time = measured(times.div_ceil(threads as u64), &mut operation);
         (start, start + time)
     };
     std::thread::scope(|scope| {
-        let other = scope.spawn(move || run(1));
-        let one = scope.spawn(move || run(0));
-        let (a, b) = (one.join().expect("no case panics"), other.join().expect("no case panics"));
-        a.1.max(b.1).duration_since(a.0.min(b.0))
+        let run = &run;
+        let started: Vec<_> =
+            (0..threads).map(|thread| scope.spawn(move || run(thread % 2))).collect();
+        let ended = started.into_iter().map(|thread| thread.join().expect("no case panics"));
+        let (from, to) =
+            ended.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).expect("a case has threads");
+        to.duration_since(from)
     })
 }
 

@@ -1,4 +1,5 @@
-//! One bucket, every executor, every timer: what was promised to one waiter is kept to all kinds.
+//! One bucket and one breaker, every executor, every timer: what was promised to one waiter is kept to
+//! all kinds.
 //!
 //! These are among the few tests that let real time pass; each is a fraction of a second, and a
 //! watchdog turns a lost wake-up into a failure.
@@ -10,10 +11,10 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use futures::StreamExt;
+use steadfast::circuit_breaker::{self, Phase};
 use steadfast::token_bucket::{Acquire, AcquireError, Config, Rate, TokenBucket};
-use steadfast::{
-    AsyncIoClock, Clock, Instant, LineStats, SystemClock, Timer, TokioClock, TscClock,
-};
+use steadfast::{AsyncIoClock, Clock, Instant, SystemClock, Timer, TokioClock, TscClock};
 
 /// Runs `test` on a thread of its own, and fails if it has not ended after a generous while.
 fn watched(test: impl FnOnce() + Send + 'static) {
@@ -47,7 +48,40 @@ fn clocks(run: impl Fn(&dyn Fn() -> futures::future::BoxFuture<'static, ()>) + S
         run(&|| Box::pin(forty(bucket(1_000, 5, SystemClock))));
         run(&|| Box::pin(forty(bucket(1_000, 5, AsyncIoClock))));
         run(&|| Box::pin(forty(bucket(1_000, 5, TscClock))));
+        run(&|| Box::pin(twenty(SystemClock)));
+        run(&|| Box::pin(twenty(AsyncIoClock)));
+        run(&|| Box::pin(twenty(TscClock)));
     });
+}
+
+/// Twenty breaks of two milliseconds, each ended by a probe that fails but for the last: not sooner than
+/// that, and all seen by whoever follows. Then a probe that is lost, and its place.
+async fn twenty<C: Timer>(clock: C) {
+    let breaks = Duration::from_millis(2);
+    let breaker = circuit_breaker::Config::new()
+        .consecutive_failures(1)
+        .break_duration(breaks)
+        .close_after(2)
+        .probe_timeout(Duration::from_millis(20))
+        .build_with(clock)
+        .unwrap();
+    let changes = breaker.changes();
+    let began = breaker.clock().now();
+    breaker.acquire().await.unwrap().failure();
+    for _ in 1..20 {
+        breaker.acquire().await.unwrap().failure();
+    }
+    breaker.acquire().await.unwrap().success();
+    let took = breaker.clock().now().saturating_duration_since(began);
+    assert!(took >= 20 * breaks, "{took:?} for twenty breaks");
+    std::mem::forget(breaker.acquire().await.unwrap());
+    let hasty = breaker.acquire().timeout(Duration::from_millis(1)).await.map(drop);
+    assert!(matches!(hasty, Err(circuit_breaker::AcquireError::TimedOut { .. })));
+    breaker.acquire().await.unwrap().success();
+    assert_eq!(breaker.phase(), Phase::Closed);
+    drop(breaker);
+    let lives: Vec<_> = StreamExt::map(changes, |seen| seen.change.life).collect().await;
+    assert!(lives.into_iter().eq(2..=42));
 }
 
 #[test]
@@ -80,6 +114,7 @@ fn tokio_time_serves_tokio() {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().unwrap();
         runtime
             .block_on(async { tokio::spawn(forty(bucket(1_000, 5, TokioClock))).await.unwrap() });
+        runtime.block_on(async { tokio::spawn(twenty(TokioClock)).await.unwrap() });
     });
 }
 
@@ -93,6 +128,11 @@ async fn paused_tokio_time_moves_by_itself_to_the_exact_instant() {
     let took = began.elapsed();
     // Tokio's wheel turns in milliseconds, and a bucket of one token cannot catch up.
     assert!(took >= Duration::from_secs(3_600) && took < Duration::from_secs(3_605), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn paused_tokio_time_serves_a_breaker() {
+    twenty(TokioClock).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,9 +174,9 @@ fn threads_and_tasks_stand_in_one_line_in_order() {
                     served.lock().unwrap().push(place);
                 }));
             }
-            // The next joins once this one stands in line.
-            let joined = |line: LineStats| u64::from(line.waiting) + line.waited;
-            while joined(bucket.stats().line) <= u64::from(place) {
+            // The next joins once this one stands in line, or has been served.
+            let joined = || bucket.stats().line.waiting as usize + order.lock().unwrap().len();
+            while joined() <= place as usize {
                 thread::yield_now();
             }
         }

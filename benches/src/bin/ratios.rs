@@ -11,12 +11,14 @@ use std::time::Duration;
 use steadfast_benches::cases;
 use steadfast_benches::cases::{Case, Run};
 
-/// The peers whose ratios are of interest, one for each crate.
-const PEERS: [&str; 2] = ["governor", "backon"];
+/// The peers whose ratios are of interest: in each group, the first of them.
+const PEERS: [&str; 5] = ["governor", "backon", "recloser", "failsafe", "tower-resilience"];
 
 const SLICE: Duration = Duration::from_millis(2);
 /// Starting two threads takes a while.
 const SLICE_OF_TWO: Duration = Duration::from_millis(10);
+/// More threads than cores: long enough for the scheduler to take one off its core.
+const SLICE_OF_MANY: Duration = Duration::from_millis(40);
 
 /// Each contender begins its slice with the caches full of another's table.
 const SLICE_OF_KEYS: Duration = Duration::from_millis(60);
@@ -36,7 +38,8 @@ impl Contender {
         let slice = match case.threads {
             _ if case.group.starts_with("keyed") => SLICE_OF_KEYS,
             1 => SLICE,
-            _ => SLICE_OF_TWO,
+            2 => SLICE_OF_TWO,
+            _ => SLICE_OF_MANY,
         };
         let mut times = 1_000;
         while run(times) < slice / 2 {

@@ -374,6 +374,9 @@ fn main() {
             }
         }
         for ((name, run), samples) in limiters.iter().zip(&samples) {
+            if who.as_ref().is_some_and(|who| who != name) {
+                continue;
+            }
             let overtaken = run(Load { watch_order: true, ..*load }).overtaken;
             println!(
                 "{name:<24} {:>8.2} {:>12.2} {:>8.2} {:>10} {:>11.1}",

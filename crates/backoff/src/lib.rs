@@ -175,7 +175,7 @@ pub use crate::retry::{
     Seeded, Silent, Told, When,
 };
 #[cfg(feature = "wait")]
-pub use crate::stop::{Slept, Stop};
+pub use crate::stop::Stop;
 #[cfg(feature = "wait")]
 pub use crate::wait::Acquire;
 pub use steadfast_token_bucket::Rate;

@@ -7,12 +7,8 @@ use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use steadfast_core::sync::atomic::{AtomicU64, Ordering};
-use steadfast_core::wait::{Attempt, Gate, Missed, Outlook, Turn, Wait};
-use steadfast_core::{Instant, Line, Step, SystemClock, Timer, const_unless_loom, update};
-
-const STOPPED: u64 = 1;
-const OCCUPIED: u64 = 2;
+use steadfast_core::wait::Wait;
+use steadfast_core::{Instant, Signal, SystemClock, Timer, const_unless_loom};
 
 /// Ends any number of [retries](crate::Retry) at once, threads and tasks alike.
 ///
@@ -40,9 +36,8 @@ const OCCUPIED: u64 = 2;
 /// # Ok::<(), steadfast_backoff::ConfigError>(())
 /// ```
 pub struct Stop<C = SystemClock> {
-    word: AtomicU64,
-    clock: C,
-    line: Line,
+    /// Raised by the stop, and nothing else.
+    signal: Signal<C>,
 }
 
 #[cfg(feature = "std")]
@@ -64,30 +59,18 @@ impl<C> Stop<C> {
     const_unless_loom! {
         /// A handle for retries on a clock of yours.
         pub const fn with(clock: C) -> Self {
-            Self { word: AtomicU64::new(0), clock, line: Line::new() }
+            Self { signal: Signal::new(clock) }
         }
     }
 
     /// Stops them.
     pub fn stop(&self) {
-        let occupied =
-            update(&self.word, |word| Step::Replace(word | STOPPED, word & OCCUPIED != 0));
-        if occupied {
-            self.line.wake_all(|occupied| self.mark(occupied));
-        }
+        self.signal.raise();
     }
 
-    /// Whether it was used.
+    /// Whether it was used. What was written before is visible to whoever gives up.
     pub fn is_stopped(&self) -> bool {
-        // ORDERING: Acquire partners with the Release in `stop`: what was written before is visible
-        // to whoever gives up.
-        self.word.load(Ordering::Acquire) & STOPPED != 0
-    }
-
-    fn mark(&self, occupied: bool) {
-        update(&self.word, |word| {
-            Step::Replace(if occupied { word | OCCUPIED } else { word & !OCCUPIED }, ())
-        });
+        self.signal.count() != NOT_STOPPED
     }
 }
 
@@ -97,71 +80,17 @@ impl<C> fmt::Debug for Stop<C> {
     }
 }
 
-/// The sleep is over: by its time, or by a stop.
-#[derive(Debug)]
-pub struct Slept;
+/// How often the signal of a handle was raised that was not used.
+const NOT_STOPPED: u64 = 0;
 
-impl From<Missed> for Slept {
-    fn from(_: Missed) -> Self {
-        Self
-    }
-}
-
-/// A gate that lets nobody through, and closes for all at once.
-impl<C: Timer> Gate for Stop<C> {
-    type Timer = C;
-    type Request = ();
-    type Pass = ();
-    type Grant<O: Deref<Target = Self>> = ();
-    type Error = Slept;
-
-    fn timer(&self) -> &C {
-        &self.clock
-    }
-
-    fn line(&self) -> &Line {
-        &self.line
-    }
-
-    fn max_waiters(&self) -> u32 {
-        u32::MAX
-    }
-
-    fn weight(&self, (): ()) -> u64 {
-        1
-    }
-
-    fn attempt(&self, (): (), _turn: Turn, _now: Instant) -> Attempt<(), Slept> {
-        self.never(()).map_or(Attempt::NotNow, Attempt::Refused)
-    }
-
-    fn outlook(&self, _ahead: u128, _weight: u64, _now: Instant) -> Outlook {
-        if self.is_stopped() {
-            Outlook::Never
-        } else {
-            Outlook::At { at: Instant::MAX, spare: core::time::Duration::ZERO }
-        }
-    }
-
-    fn never(&self, (): ()) -> Option<Slept> {
-        self.is_stopped().then_some(Slept)
-    }
-
-    fn mark(&self, occupied: bool) {
-        Stop::mark(self, occupied);
-    }
-
-    fn admit<O: Deref<Target = Self>>(_owner: O, (): ()) {}
-}
-
-/// A handle that nobody else has: waiting for it is only a matter of time. Boxed, so that a retry that
+/// A signal that nobody else has: waiting for it is only a matter of time. Boxed, so that a retry that
 /// does not sleep is small enough to be moved quickly.
-pub(crate) struct Own<C>(Box<Stop<C>>);
+pub(crate) struct Own<C>(Box<Signal<C>>);
 
 impl<C> Deref for Own<C> {
-    type Target = Stop<C>;
+    type Target = Signal<C>;
 
-    fn deref(&self) -> &Stop<C> {
+    fn deref(&self) -> &Signal<C> {
         &self.0
     }
 }
@@ -175,7 +104,7 @@ pub(crate) type TimeLimit<C> = Wait<Own<C>>;
 /// deadline, would share the alarm of the handle's line: a task that is woken and not polled would
 /// keep all others asleep that have nothing to do with it but the handle.
 pub(crate) struct Sleep<'a, C: Timer> {
-    stop: Option<Wait<&'a Stop<C>>>,
+    stop: Option<Wait<&'a Signal<C>>>,
     time: TimeLimit<C>,
 }
 
@@ -210,7 +139,7 @@ impl<'a, C: Timer + Clone> Source<'a, C> {
     pub(crate) fn sleep(&self, until: Instant) -> Sleep<'a, C> {
         let stop = match self {
             Self::Clock(_) => None,
-            Self::Stop(stop) => Some(Wait::new(*stop, ())),
+            Self::Stop(stop) => Some(Wait::new(&stop.signal, NOT_STOPPED)),
         };
         Sleep { stop, time: self.time_limit(until) }
     }
@@ -220,19 +149,19 @@ impl<'a, C: Timer + Clone> Source<'a, C> {
     pub(crate) fn sleep_on_thread(&self, until: Instant) {
         let _why = match self {
             Self::Clock(_) => self.time_limit(until).wait(),
-            Self::Stop(stop) => Wait::new(*stop, ()).deadline(until).wait(),
+            Self::Stop(stop) => Wait::new(&stop.signal, NOT_STOPPED).deadline(until).wait(),
         };
     }
 
     /// A sleep that nothing ends.
     pub(crate) fn time_limit(&self, until: Instant) -> TimeLimit<C> {
-        Wait::new(Own(Box::new(Stop::with(self.clock().clone()))), ()).deadline(until)
+        Wait::new(Own(Box::new(Signal::new(self.clock().clone()))), NOT_STOPPED).deadline(until)
     }
 
     fn clock(&self) -> &C {
         match self {
             Self::Clock(clock) => clock,
-            Self::Stop(stop) => &stop.clock,
+            Self::Stop(stop) => stop.signal.clock(),
         }
     }
 }

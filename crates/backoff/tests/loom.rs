@@ -10,7 +10,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use loom::cell::UnsafeCell;
@@ -22,7 +22,6 @@ use steadfast_backoff::{
     Acquire, AcquireError, Attempt, Backoff, BackoffConfig, Budget, BudgetConfig, Config, GaveUp,
     Random, Stop, TryAcquireError,
 };
-use steadfast_core::wait::Wait;
 use steadfast_core::{Clock, Instant, Timer};
 
 /// A clock that stands still. Its alarms never ring.
@@ -347,17 +346,17 @@ fn a_newcomer_never_overtakes_who_waits() {
     });
 }
 
-fn is_ready<T: Future>(future: T) -> bool {
-    let mut future = std::pin::pin!(future);
-    matches!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(_))
-}
-
 #[test]
 fn a_stop_against_a_sleep_is_seen() {
     let new = || Arc::new(Stop::with(Still));
     let sleep = |stop: Arc<Stop<Still>>| {
-        assert!(block_on(Wait::new(Arc::clone(&stop), ())).is_err(), "the gate has closed");
-        assert!(stop.is_stopped() && is_ready(Wait::new(stop, ())));
+        let policy = Config::constant(Duration::from_secs(3_600)).unlimited().build().unwrap();
+        let fails = |_| std::future::ready(Err::<(), _>("no"));
+        let retry = policy.retry(fails).rng(Random::from_seed(1)).stop(&stop);
+        // Its clock stands still: nothing but the stop ends its sleep.
+        let error = block_on(async { retry.await }).unwrap_err();
+        assert_eq!(error.reason, GaveUp::Stopped);
+        assert!(stop.is_stopped());
     };
     beside(new, |stop: Arc<Stop<Still>>| stop.stop(), sleep);
 }

@@ -12,7 +12,7 @@ use steadfast_core::sync::atomic::{AtomicU64, Ordering, fence};
 use steadfast_core::sync::zeros;
 use steadfast_core::{Clock, Instant, Line, Step, SystemClock, const_unless_loom, update};
 
-use crate::changes::Feed;
+use crate::changes::{Deferred, Feed};
 use crate::config::{Config, ConfigError};
 use crate::error::{Name, TryAcquireError};
 use crate::hooks::Hooks;
@@ -83,6 +83,7 @@ pub struct CircuitBreaker<C = SystemClock, M: Memory = Heap> {
     hooks: Hooks,
     line: Line,
     feed: Feed,
+    deferred: Deferred,
 }
 
 /// Calls permitted and rejected.
@@ -122,8 +123,7 @@ impl Word for AtomicU64 {
 }
 
 impl Config {
-    /// The breaker, on a clock of yours, in memory of yours whose words are all zero, with a seed of
-    /// yours for the jitter of growing breaks. There is no default seed without an operating system: a
+    /// The breaker, on a clock of yours, in memory of yours, with a seed of yours for the jitter of growing breaks. There is no default seed without an operating system: a
     /// whole fleet would probe in step.
     ///
     /// # Errors
@@ -241,6 +241,7 @@ impl Config {
                 hooks: Hooks::NONE,
                 line: Line::new(),
                 feed: Feed::new(),
+                deferred: Deferred::new(),
             }
         }
     }
@@ -383,7 +384,8 @@ impl<C, M: Memory> CircuitBreaker<C, M> {
     /// Asks `f` how long to stay open, instead of the configuration. Replaces an earlier one.
     ///
     /// It runs in whoever reports the failure, with no lock held, before the breaker opens. If it
-    /// panics the breaker stays as it is, the failure is counted, and the next one asks again.
+    /// panics the breaker stays as it is and the next failure asks again; that of a closed breaker is
+    /// counted, that of a probe is ignored. A break of zero admits a probe at once.
     #[cfg(feature = "alloc")]
     pub fn break_by(mut self, f: impl Fn(Trip) -> Duration + Send + Sync + 'static) -> Self {
         self.hooks.set_break_by(Box::new(f));
@@ -414,19 +416,16 @@ impl<C, M: Memory> CircuitBreaker<C, M> {
     pub(crate) const fn feed(&self) -> &Feed {
         &self.feed
     }
+
+    pub(crate) const fn deferred(&self) -> &Deferred {
+        &self.deferred
+    }
 }
 
 impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
-    /// As a newcomer, or in turn for the head of the line. The change has to be announced, with no
-    /// lock held.
-    pub(crate) fn begin(&self, in_turn: bool, now: Instant) -> (Decision, Option<Change>) {
-        let (decision, change) = self.state.begin(in_turn, now);
-        self.count(matches!(decision, Decision::Granted(_)));
-        (decision, change)
-    }
-
+    /// Counts a call that was permitted, or rejected for good.
     #[inline]
-    fn count(&self, permitted: bool) {
+    pub(crate) fn count(&self, permitted: bool) {
         if let Some(counts) = &self.counts {
             counts.count(permitted);
         }
@@ -440,7 +439,7 @@ impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
 
     /// Tells those whom it concerns: first those who wait, then those who watch.
     #[inline]
-    fn tell(&self, effects: Effects) {
+    pub(crate) fn tell(&self, effects: Effects) {
         if effects != Effects::NONE {
             self.tell_all(effects);
         }
@@ -460,14 +459,16 @@ impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
         }
     }
 
+    /// First to those who read: a callback that panics keeps nothing from them.
     #[cold]
-    pub(crate) fn announce(&self, change: Change) {
+    fn announce(&self, change: Change) {
         self.feed.publish(change);
         self.hooks.changed(change);
     }
 }
 
 impl Counts {
+    #[inline(never)]
     fn count(&self, permitted: bool) {
         let counter = if permitted { &self.permitted } else { &self.rejected };
         update(counter, |count| Step::Replace(count.saturating_add(1), ()));
@@ -501,6 +502,30 @@ fn own_draw() -> u64 {
     0
 }
 
+/// A report that is under way: if this is dropped, it was interrupted.
+struct Interrupted<'a, C, M: Memory<Word = AtomicU64>>(&'a CircuitBreaker<C, M>);
+
+impl<C, M: Memory<Word = AtomicU64>> Drop for Interrupted<'_, C, M> {
+    fn drop(&mut self) {
+        self.0.tell(Effects { wake: Wake::First, change: None });
+    }
+}
+
+impl Decision {
+    #[inline]
+    fn granted(self, now: Instant, name: Name) -> Result<Pass, TryAcquireError> {
+        match self {
+            Self::Granted(pass) => Ok(pass),
+            Self::Open { until } => Err(TryAcquireError::Open { retry_at: until, now, name }),
+            Self::Busy => Err(TryAcquireError::HalfOpenFull { name }),
+            Self::RampingUp { until } => {
+                Err(TryAcquireError::RampingUp { full_at: until, now, name })
+            }
+            Self::Isolated => Err(TryAcquireError::Isolated { name }),
+        }
+    }
+}
+
 /// What a [`Permit`] reports to: a [`CircuitBreaker`].
 pub trait Owner {
     /// Leave for a call at `now`, or at the clock's time.
@@ -513,41 +538,60 @@ pub trait Owner {
     fn note_slow_at(&self, pass: &mut Pass, now: Option<Instant>);
 }
 
+// Apart from the looks that come before them, which are to be small wherever they are inlined.
+impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
+    #[inline(never)]
+    fn time(&self, given: Option<Instant>) -> Instant {
+        given.unwrap_or_else(|| self.clock.now())
+    }
+
+    #[inline(never)]
+    fn begin_closely(&self, now: Instant) -> Decision {
+        let (decision, effects) = self.state.begin(false, now);
+        self.count(matches!(decision, Decision::Granted(_)));
+        if effects != Effects::NONE {
+            // It is given back if whoever is told panics.
+            let permit = match decision {
+                Decision::Granted(pass) => Some(Permit::new(self, pass)),
+                _ => None,
+            };
+            self.tell(effects);
+            mem::forget(permit);
+        }
+        decision
+    }
+
+    #[inline(never)]
+    fn report_closely(&self, pass: Pass, outcome: Outcome, now: Option<Instant>) {
+        let time = || now.unwrap_or_else(|| self.clock.now());
+        // If whoever is asked for the break panics, a probe has given its place back all the same.
+        let interrupted = Interrupted(self);
+        let effects = self.state.report_closely(pass, outcome, time, |trip| self.break_of(trip));
+        mem::forget(interrupted);
+        self.tell(effects);
+    }
+}
+
 impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
     #[inline]
     fn begin_at(&self, now: Option<Instant>) -> Result<Pass, TryAcquireError> {
-        let time = || now.unwrap_or_else(|| self.clock.now());
-        if let Some(pass) = self.state.begin_at_once(time) {
+        if let Some(pass) = self.state.begin_at_once(|| self.time(now)) {
             self.count(true);
             return Ok(pass);
         }
-        let (now, name) = (time(), self.name);
-        let (decision, change) = self.begin(false, now);
-        // Before it is announced, which may panic.
-        let permit = match decision {
-            Decision::Granted(pass) => Some(Permit::new(self, pass)),
-            _ => None,
-        };
-        if let Some(change) = change {
-            // A newcomer changes the phase only where nobody waits.
-            self.announce(change);
+        let now = now.unwrap_or_else(|| self.clock.now());
+        if let Some(until) = self.state.refuses_until(now) {
+            self.count(false);
+            return Err(TryAcquireError::Open { retry_at: until, now, name: self.name });
         }
-        mem::forget(permit);
-        match decision {
-            Decision::Granted(pass) => Ok(pass),
-            Decision::Open { until } => Err(TryAcquireError::Open { retry_at: until, now, name }),
-            Decision::Busy => Err(TryAcquireError::HalfOpenFull { name }),
-            Decision::RampingUp { until } => {
-                Err(TryAcquireError::RampingUp { full_at: until, now, name })
-            }
-            Decision::Isolated => Err(TryAcquireError::Isolated { name }),
-        }
+        self.begin_closely(now).granted(now, self.name)
     }
 
     #[inline]
     fn report_at(&self, pass: Pass, outcome: Outcome, now: Option<Instant>) {
-        let time = || now.unwrap_or_else(|| self.clock.now());
-        self.tell(self.state.report(pass, outcome, time, |trip| self.break_of(trip)));
+        if !self.state.report_at_once(pass, outcome) {
+            self.report_closely(pass, outcome, now);
+        }
     }
 
     fn note_slow_at(&self, pass: &mut Pass, now: Option<Instant>) {
@@ -583,8 +627,6 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
 pub struct Permit<O: Deref<Target: Owner>> {
     owner: O,
     pass: Pass,
-    /// Not yet reported on.
-    open: bool,
 }
 
 impl<O: Deref<Target: Owner>> Permit<O> {
@@ -617,7 +659,7 @@ impl<O: Deref<Target: Owner>> Permit<O> {
 
     #[inline]
     pub(crate) const fn new(owner: O, pass: Pass) -> Self {
-        Self { owner, pass, open: true }
+        Self { owner, pass }
     }
 
     /// Whether the call is a probe: one of few, to see whether calls work again.
@@ -681,19 +723,25 @@ impl<O: Deref<Target: Owner>> Permit<O> {
         self.owner.note_slow_at(&mut self.pass, Some(now));
     }
 
-    #[inline]
+    #[cold]
+    fn give_back(&mut self) {
+        self.owner.report_at(self.pass, Outcome::Ignored, None);
+    }
+
+    // 62 instructions for a permit and a success against 93, and no copy of the permit in memory.
+    #[inline(always)]
     fn end(mut self, outcome: Outcome, now: Option<Instant>) {
         // First, so that a panic of whoever is told does not report twice.
-        self.open = false;
-        self.owner.report_at(self.pass, outcome, now);
+        let pass = self.pass.take();
+        self.owner.report_at(pass, outcome, now);
     }
 }
 
 impl<O: Deref<Target: Owner>> Drop for Permit<O> {
     #[inline]
     fn drop(&mut self) {
-        if self.open && self.pass.is_probe() {
-            self.owner.report_at(self.pass, Outcome::Ignored, None);
+        if self.pass.is_probe() {
+            self.give_back();
         }
     }
 }

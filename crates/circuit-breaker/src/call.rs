@@ -21,6 +21,7 @@ pub trait Judge<T, E> {
 }
 
 impl<T, E, F: Fn(&Result<T, E>) -> Outcome> Judge<T, E> for F {
+    #[inline]
     fn judge(&self, result: &Result<T, E>) -> Outcome {
         self(result)
     }
@@ -31,6 +32,7 @@ impl<T, E, F: Fn(&Result<T, E>) -> Outcome> Judge<T, E> for F {
 pub struct EveryError;
 
 impl<T, E> Judge<T, E> for EveryError {
+    #[inline]
     fn judge(&self, result: &Result<T, E>) -> Outcome {
         if result.is_ok() { Outcome::Success } else { Outcome::FAILURE }
     }
@@ -48,7 +50,8 @@ pub struct Judged<O, J> {
 
 impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
     /// Makes a call if the breaker lets it through, and reports what came of it: an `Err` is a failure,
-    /// and so is a panic.
+    /// and so is a panic. (If a callback of the breaker panics as well while that panic is under way, the
+    /// process aborts, as for any panic within a panic.)
     ///
     /// # Errors
     ///
@@ -67,6 +70,7 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn call<T, E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>> {
         Judged::new(self, EveryError).call(f)
     }
@@ -133,6 +137,7 @@ impl<O: Deref<Target: Owner>, J> Judged<O, J> {
     /// # Errors
     ///
     /// [`CallError::Rejected`] if the call was not made; otherwise its own error.
+    #[inline]
     pub fn call<T, E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>>
     where
         J: Judge<T, E>,
@@ -211,6 +216,7 @@ where
 struct Begun<O: Deref<Target: Owner>>(Option<Permit<O>>);
 
 impl<O: Deref<Target: Owner>> Begun<O> {
+    #[inline]
     fn end(mut self, outcome: Outcome) {
         if let Some(permit) = self.0.take() {
             permit.report(outcome);

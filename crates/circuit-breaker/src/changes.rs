@@ -1,29 +1,23 @@
 //! Changes of the phase, for whoever wants to follow them.
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
+use alloc::collections::VecDeque;
 use core::fmt;
-use core::future::Future;
 use core::mem;
-use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use futures_core::Stream;
-use steadfast_core::sync::atomic::AtomicU64;
-use steadfast_core::sync::{Arc, Mutex};
-use steadfast_core::wait::Wait;
-use steadfast_core::{Signal, Untimed, const_unless_loom};
+use steadfast_core::feed::{self, Entry, Reader};
+use steadfast_core::sync::Mutex;
+use steadfast_core::sync::atomic::{AtomicU64, Ordering};
+use steadfast_core::{Step, const_unless_loom, update};
 
 use crate::atomic::CircuitBreaker;
-use crate::state::{Change, LIVES, Memory};
-
-/// How many changes are kept for slow readers.
-const KEPT: usize = 64;
+use crate::state::{Change, Effects, LIVES, Memory};
 
 impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
-    /// The changes of the phase from now on: each once and in order, as a stream for tasks and as a
-    /// blocking iterator for threads.
+    /// The changes of the phase from now on, each once and in order: as a stream for tasks; and for
+    /// threads as a blocking iterator, which is what a `for` loop makes of it.
     ///
     /// The last 64 are kept for a reader who is slow; [`Observed::missed`] tells him how many he has
     /// missed. It ends when the breaker is dropped.
@@ -38,7 +32,13 @@ impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
     ///
     /// let breaker = CircuitBreaker::new();
     /// let changes = breaker.changes();
-    /// let log = std::thread::spawn(move || changes.map(|seen| seen.change.to).collect::<Vec<_>>());
+    /// let log = std::thread::spawn(|| {
+    ///     let mut log = Vec::new();
+    ///     for seen in changes {
+    ///         log.push(seen.change.to);
+    ///     }
+    ///     log
+    /// });
     /// breaker.force_open();
     /// breaker.reset();
     /// drop(breaker);
@@ -46,134 +46,92 @@ impl<C, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
     /// # }
     /// ```
     pub fn changes(&self) -> Changes {
-        let (log, next) = self.feed().log_from(|| self.state().life());
-        Changes { signal: log, next, name: self.name(), wait: None }
+        // RACE: whoever changes the phase after this look finds the feed read; who did before is not in
+        // it. Model: `every_change_after_the_subscription_is_seen`.
+        let reader = self.feed().0.reader(|latest| number_near(latest, self.state().life()));
+        Changes { reader, name: self.name() }
     }
 }
 
-/// Where changes are recorded once somebody reads them.
-pub(crate) struct Feed {
-    log: Mutex<Option<Arc<Log>>>,
-    /// Changes that were made under the lock of the line, to be announced after it.
-    deferred: Mutex<Vec<Change>>,
-}
-
-struct Log {
-    ring: Mutex<Ring>,
-    signal: Signal<Untimed>,
-}
-
-struct Ring {
-    /// Each at its number, modulo their number.
-    changes: Box<[Option<(u64, Change)>]>,
-    /// The number of the last change: that of its life, which does not wrap here.
-    latest: u64,
-    closed: bool,
-}
+/// Where changes are recorded once somebody reads them. Their number is that of the life that begins,
+/// which does not wrap there.
+pub(crate) struct Feed(feed::Feed<Change>);
 
 impl Feed {
     const_unless_loom! {
         pub(crate) const fn new() -> Self {
-            Self { log: Mutex::new(None), deferred: Mutex::new(Vec::new()) }
+            Self(feed::Feed::new())
         }
     }
 
-    /// Records a change and wakes who waits for it. Takes no lock that is held meanwhile.
     pub(crate) fn publish(&self, change: Change) {
-        let Some(log) = self.log.with(|log| log.clone()) else { return };
-        log.ring.with(|ring| ring.record(change));
-        log.signal.raise();
-    }
-
-    /// Keeps a change for somebody who holds no lock.
-    pub(crate) fn defer(&self, change: Change) {
-        self.deferred.with(|deferred| deferred.push(change));
-    }
-
-    /// What was kept.
-    pub(crate) fn deferred(&self) -> Vec<Change> {
-        self.deferred.with(mem::take)
-    }
-
-    /// The log, and the number of the first change after this.
-    fn log_from(&self, life: impl Fn() -> u32) -> (Arc<Log>, u64) {
-        self.log.with(|slot| {
-            // RACE: whoever changes the phase after this look finds the log; who did before is not in
-            // it. Model: `every_change_after_the_subscription_is_seen`.
-            let log = slot.get_or_insert_with(|| Arc::new(Log::new(life())));
-            let next = log.ring.with(|ring| ring.number_of(life()).max(ring.latest) + 1);
-            (Arc::clone(log), next)
-        })
+        self.0.publish(change, |latest| number_near(latest, change.life));
     }
 }
 
-impl Drop for Feed {
+/// The number of a life that is near the latest: lives wrap.
+fn number_near(latest: u64, life: u32) -> u64 {
+    let ahead = (u64::from(life) % LIVES + LIVES - latest % LIVES) % LIVES;
+    if ahead <= LIVES / 2 { latest + ahead } else { latest.saturating_sub(LIVES - ahead) }
+}
+
+/// What was done under the lock of the line and is to be told after it.
+pub(crate) struct Deferred {
+    list: Mutex<VecDeque<Effects>>,
+    /// How many there are.
+    count: AtomicU64,
+}
+
+impl Deferred {
+    const_unless_loom! {
+        pub(crate) const fn new() -> Self {
+            Self { list: Mutex::new(VecDeque::new()), count: AtomicU64::new(0) }
+        }
+    }
+
+    pub(crate) fn put(&self, effects: Effects) {
+        self.list.with(|list| list.push_back(effects));
+        self.add(1);
+    }
+
+    /// All of it.
+    pub(crate) fn all(&self) -> Rest<'_> {
+        // ORDERING: Relaxed; whoever puts something there comes here afterwards himself.
+        let nothing = self.count.load(Ordering::Relaxed) == 0;
+        let list = if nothing { VecDeque::new() } else { self.list.with(mem::take) };
+        self.add(0_u64.wrapping_sub(list.len() as u64));
+        Rest { deferred: self, list }
+    }
+
+    fn add(&self, count: u64) {
+        if count > 0 {
+            update(&self.count, |sum| Step::Replace(sum.wrapping_add(count), ()));
+        }
+    }
+}
+
+/// What is to be told still: kept, if telling of it panics.
+pub(crate) struct Rest<'a> {
+    deferred: &'a Deferred,
+    list: VecDeque<Effects>,
+}
+
+impl Rest<'_> {
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Change> + '_ {
+        self.list.iter().filter_map(|effects| effects.change)
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Effects> {
+        self.list.pop_front()
+    }
+}
+
+impl Drop for Rest<'_> {
     fn drop(&mut self) {
-        if let Some(log) = self.log.with(Option::take) {
-            log.ring.with(|ring| ring.closed = true);
-            log.signal.raise();
+        while let Some(effects) = self.list.pop_front() {
+            self.deferred.put(effects);
         }
     }
-}
-
-impl Log {
-    fn new(life: u32) -> Self {
-        let changes = (0..KEPT).map(|_| None).collect();
-        let ring = Ring { changes, latest: life.into(), closed: false };
-        Self { ring: Mutex::new(ring), signal: Signal::new(Untimed) }
-    }
-}
-
-/// What a reader finds.
-enum Found {
-    Next(Observed),
-    /// Nothing yet, after so many signals.
-    NotYet(u64),
-    End,
-}
-
-impl Ring {
-    fn record(&mut self, change: Change) {
-        let number = self.number_of(change.life);
-        let slot = &mut self.changes[slot_of(number)];
-        // One that was recorded so late that its place is taken has been missed.
-        if slot.is_none_or(|(other, _)| other < number) {
-            *slot = Some((number, change));
-        }
-        self.latest = self.latest.max(number);
-    }
-
-    /// The number of a life that is near the latest: lives wrap.
-    fn number_of(&self, life: u32) -> u64 {
-        let latest = self.latest % LIVES;
-        let ahead = (u64::from(life) % LIVES + LIVES - latest) % LIVES;
-        if ahead <= LIVES / 2 {
-            self.latest + ahead
-        } else {
-            self.latest.saturating_sub(LIVES - ahead)
-        }
-    }
-
-    /// The change with this number, or the first that is still there after it.
-    fn read(&self, next: u64) -> Option<(u64, Change)> {
-        let oldest = (self.latest + 1).saturating_sub(KEPT as u64);
-        let mut number = next.max(oldest);
-        loop {
-            match self.changes[slot_of(number)] {
-                Some((found, change)) if found == number => return Some((number, change)),
-                // Overwritten by a later one.
-                Some((found, _)) if found > number => number += 1,
-                // It has been made, but not recorded yet: it will be.
-                _ => return None,
-            }
-        }
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "below 64")]
-fn slot_of(number: u64) -> usize {
-    // OK: below 64.
-    (number % KEPT as u64) as usize
 }
 
 /// A change as a reader sees it.
@@ -189,67 +147,26 @@ pub struct Observed {
 
 /// The changes of a breaker: see [`CircuitBreaker::changes`].
 ///
-/// As an [`Iterator`] it blocks this thread until there is a change; as a [`Stream`] it is for tasks.
+/// As a [`Stream`] it is for tasks. [`into_iter`](IntoIterator::into_iter), or a `for` loop, makes an
+/// iterator of it that blocks this thread until there is a change.
 ///
 /// # Cancel safety
 ///
 /// A change is taken when it is returned; dropping a pending read loses nothing.
 #[must_use = "it does nothing unless it is read"]
 pub struct Changes {
-    signal: Arc<Log>,
-    next: u64,
+    reader: Reader<Change>,
     name: Option<&'static str>,
-    wait: Option<Wait<SignalOf>>,
-}
-
-/// The log as what is waited for.
-struct SignalOf(Arc<Log>);
-
-impl Deref for SignalOf {
-    type Target = Signal<Untimed>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0.signal
-    }
 }
 
 impl Changes {
     /// The next change, if there is one already. Never waits.
     pub fn try_next(&mut self) -> Option<Observed> {
-        match self.look() {
-            Found::Next(observed) => Some(observed),
-            Found::NotYet(_) | Found::End => None,
-        }
+        self.reader.try_next().map(|entry| self.observed(entry))
     }
 
-    fn look(&mut self) -> Found {
-        // Before the log is looked at: whatever is recorded afterwards raises it.
-        let seen = self.signal.signal.count();
-        let (found, closed) = self.signal.ring.with(|ring| (ring.read(self.next), ring.closed));
-        let Some((number, change)) = found else {
-            return if closed { Found::End } else { Found::NotYet(seen) };
-        };
-        let missed = number - self.next;
-        self.next = number + 1;
-        Found::Next(Observed { change, missed, name: self.name })
-    }
-}
-
-#[cfg(feature = "std")]
-impl Iterator for Changes {
-    type Item = Observed;
-
-    /// Blocks until there is a change; `None` when the breaker is gone.
-    fn next(&mut self) -> Option<Observed> {
-        loop {
-            match self.look() {
-                Found::Next(observed) => return Some(observed),
-                Found::End => return None,
-                Found::NotYet(seen) => {
-                    let _raised = Wait::new(SignalOf(Arc::clone(&self.signal)), seen).wait();
-                }
-            }
-        }
+    fn observed(&self, entry: Entry<Change>) -> Observed {
+        Observed { change: entry.item, missed: entry.missed, name: self.name }
     }
 }
 
@@ -257,27 +174,55 @@ impl Stream for Changes {
     type Item = Observed;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Observed>> {
-        loop {
-            if let Some(wait) = &mut self.wait {
-                if Pin::new(wait).poll(cx).is_pending() {
-                    return Poll::Pending;
-                }
-                self.wait = None;
-            }
-            match self.look() {
-                Found::Next(observed) => return Poll::Ready(Some(observed)),
-                Found::End => return Poll::Ready(None),
-                Found::NotYet(seen) => {
-                    let signal = SignalOf(Arc::clone(&self.signal));
-                    self.wait = Some(Wait::new(signal, seen));
-                }
-            }
-        }
+        self.reader.poll_next(cx).map(|entry| entry.map(|entry| self.observed(entry)))
+    }
+}
+
+#[cfg(feature = "std")]
+impl IntoIterator for Changes {
+    type Item = Observed;
+    type IntoIter = Blocking;
+
+    fn into_iter(self) -> Blocking {
+        Blocking(self)
+    }
+}
+
+/// The changes of a breaker for a thread: see [`CircuitBreaker::changes`].
+#[cfg(feature = "std")]
+#[derive(Debug)]
+#[must_use = "iterators do nothing unless they are used"]
+pub struct Blocking(Changes);
+
+#[cfg(feature = "std")]
+impl Iterator for Blocking {
+    type Item = Observed;
+
+    /// Blocks until there is a change; `None` when the breaker is gone.
+    fn next(&mut self) -> Option<Observed> {
+        self.0.reader.next().map(|entry| self.0.observed(entry))
     }
 }
 
 impl fmt::Debug for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Changes").field("next", &self.next).finish_non_exhaustive()
+        f.debug_struct("Changes").field("reader", &self.reader).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lives_that_wrap_are_numbered_on() {
+        let last = u32::try_from(LIVES).unwrap();
+        for round in 0..3 {
+            let before = LIVES * round;
+            let lives = [last - 2, last - 1, last, 1, 2];
+            let numbers = lives.map(|life| number_near(before + LIVES - 1, life) - before);
+            assert_eq!(numbers, [LIVES - 2, LIVES - 1, LIVES, LIVES + 1, LIVES + 2]);
+        }
+        assert_eq!(number_near(1, last), 0, "nothing is before the first");
     }
 }

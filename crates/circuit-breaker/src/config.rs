@@ -165,14 +165,14 @@ pub(crate) enum BreakBy {
 /// use core::time::Duration;
 /// use steadfast_circuit_breaker::{Config, Window};
 ///
-/// # #[cfg(feature = "alloc")] {
+/// # #[cfg(feature = "std")] {
 /// let breaker = Config::new()
 ///     .consecutive_failures(5)
 ///     .failure_rate(0.5, Window::calls(100).minimum(20))
 ///     .slow_after(Duration::from_secs(2))
 ///     .slow_rate(0.8, Window::time(Duration::from_secs(30)))
 ///     .break_duration(Duration::from_secs(10))
-///     .build_with(())?;
+///     .build()?;
 /// # let _ = breaker;
 /// # }
 /// # Ok::<(), steadfast_circuit_breaker::ConfigError>(())
@@ -196,6 +196,8 @@ pub struct Config {
     pub(crate) ramp_up: Option<(f64, Duration)>,
     pub(crate) max_waiters: u32,
     pub(crate) counted: bool,
+    // Not data: and without this, serde would read from what lives for ever only.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) name: Option<&'static str>,
 }
 
@@ -234,8 +236,8 @@ impl Config {
         self
     }
 
-    /// Trips when at least this share of the calls in `window` failed: above 0, at most 1, to the
-    /// nearest billionth.
+    /// Trips when at least this share of the calls in `window` failed: above 0, at most 1, in
+    /// whole billionths, rounded down.
     ///
     /// There can be one such rule over a window of calls and one over a window of time; a second of
     /// the same kind replaces the first. Only a counted failure evaluates it.
@@ -253,8 +255,8 @@ impl Config {
         self
     }
 
-    /// Trips when at least this share of the calls in `window` was slow: above 0, at most 1, to the
-    /// nearest billionth. Goes with [`slow_after`](Config::slow_after).
+    /// Trips when at least this share of the calls in `window` was slow: above 0, at most 1, in
+    /// whole billionths, rounded down. Goes with [`slow_after`](Config::slow_after).
     ///
     /// There can be one such rule over a window of calls and one over a window of time. Only a
     /// counted slow call evaluates it. A slow probe counts as a failed one.
@@ -287,7 +289,8 @@ impl Config {
         self
     }
 
-    /// The longest break that a failure's own hint can ask for. Default: 10 minutes.
+    /// The longest break that a failure's own hint can ask for. Default: 10 minutes. Zero: hints are not
+    /// looked at. (Nor is a hint of zero, ever.)
     pub const fn max_hint(mut self, longest: Duration) -> Self {
         self.max_hint = longest;
         self
@@ -337,7 +340,8 @@ impl Config {
     }
 
     /// Counts calls that were permitted and calls that were rejected, for
-    /// [`metrics`](crate::CircuitBreaker::metrics): one more shared write a call.
+    /// [`metrics`](crate::CircuitBreaker::metrics): one more shared write a call. Who waits is
+    /// counted when the wait ends, and not at all if it is dropped.
     pub const fn counted(mut self, counted: bool) -> Self {
         self.counted = counted;
         self
@@ -466,10 +470,11 @@ const fn parts(share: f64) -> Option<u32> {
     if !(share > 0.0 && share <= 1.0) {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "at most a billion and a half")]
+    #[expect(clippy::cast_possible_truncation, reason = "at most a billion")]
     #[expect(clippy::cast_sign_loss, reason = "above zero")]
-    // OK: rounded to the nearest whole number.
-    let parts = (share * 1e9 + 0.5) as u32;
+    // OK: rounded down, so that two of three are not less than two thirds; but not because a decimal
+    // fraction is a little more than its binary one.
+    let parts = (share * 1e9 + 1e-3) as u32;
     if parts == 0 { None } else { Some(parts) }
 }
 

@@ -1,24 +1,28 @@
 //! A breaker per key: per host, per shard, per tenant.
 
 use core::fmt;
+use core::time::Duration;
 use std::borrow::{Borrow, ToOwned};
 use std::boxed::Box;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
 use steadfast_core::table::{KeyedTable, MAX_CAPACITY, TableFull};
-use steadfast_core::{Clock, SystemClock};
+use steadfast_core::{Clock, Instant, SystemClock};
 
 use crate::atomic::{CircuitBreaker, Permit};
 use crate::config::{Config, ConfigError};
 use crate::error::{CallError, TryAcquireError};
+use crate::state::Phase;
 
 /// A breaker per key, for at most so many keys at once.
 ///
-/// A key that is not known has a closed breaker with empty windows; one whose breaker is as good as
-/// that (closed, no failure and no slow call in any window, nobody holds it) is forgotten when another
-/// key needs the place. So memory is bounded by the keys in *use*, and there is no background task. A
-/// look-up locks one of up to 64 shards for its own time.
+/// A key that is not known has a closed breaker with empty windows. One whose breaker is as good as that
+/// (closed, no failure and no slow call in any window) is forgotten when another key needs the place; so
+/// is one that nobody has asked for in [so long](Keyed::forget_after) that what it knows is out of date,
+/// unless it was forced. Never while somebody holds the breaker. So memory is bounded by the keys in *use*,
+/// and there is no background task. A look-up reads the clock, and locks one of up to 64 shards for its own
+/// time.
 ///
 /// **When the table is full** and no idle place was found in a bounded search, a new key is refused
 /// with [`KeyedError::TableFull`]: nobody's breaker is thrown away for it.
@@ -42,9 +46,19 @@ use crate::error::{CallError, TryAcquireError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Keyed<K, C = SystemClock, S = RandomState> {
-    table: KeyedTable<K, Arc<CircuitBreaker<C>>, S>,
+    table: KeyedTable<K, Entry<C>, S>,
     make: Make<K, C>,
+    forget_after: Duration,
 }
+
+/// A breaker, and when somebody last asked for it.
+struct Entry<C> {
+    breaker: Arc<CircuitBreaker<C>>,
+    used: Instant,
+}
+
+/// How long a key that has failed is remembered if nobody asks for it.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 type Make<K, C> = Box<dyn Fn(&K) -> CircuitBreaker<C> + Send + Sync>;
 
@@ -95,7 +109,16 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
         if capacity == 0 || capacity > MAX_CAPACITY {
             return Err(ConfigError::CapacityOutOfRange { capacity, max: MAX_CAPACITY });
         }
-        Ok(Self { table: KeyedTable::with_hasher(capacity, hasher), make: Box::new(make) })
+        let table = KeyedTable::with_hasher(capacity, hasher);
+        Ok(Self { table, make: Box::new(make), forget_after: FORGET_AFTER })
+    }
+
+    /// How long a key is remembered that has failed, or is open, and that nobody asks for: then it may
+    /// make room for another. Default: 10 minutes. It should be longer than the longest break.
+    #[must_use]
+    pub fn forget_after(mut self, unused: Duration) -> Self {
+        self.forget_after = unused;
+        self
     }
 
     /// The breaker of `key`, if it has one now. Looking adds no key.
@@ -104,7 +127,7 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.table.look(key, |breaker| breaker.map(|breaker| Arc::clone(breaker)))
+        self.table.look(key, |entry| entry.map(|entry| Arc::clone(&entry.breaker)))
     }
 
     /// How many keys have a place now, those that are idle but not yet forgotten included.
@@ -124,7 +147,8 @@ impl<K: Hash + Eq, C, S: BuildHasher> Keyed<K, C, S> {
 }
 
 impl<K: Hash + Eq, C: Clock, S: BuildHasher> Keyed<K, C, S> {
-    /// The breaker of `key`, made if need be. While somebody holds it, it is not forgotten.
+    /// The breaker of `key`, made if need be. While somebody holds it, it is not forgotten. (A reader of
+    /// its [changes](CircuitBreaker::changes) does not hold it: they end when it is forgotten.)
     ///
     /// # Errors
     ///
@@ -134,8 +158,15 @@ impl<K: Hash + Eq, C: Clock, S: BuildHasher> Keyed<K, C, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let make = || Arc::new((self.make)(&key.to_owned()));
-        self.table.with(key, make, is_idle, |breaker| Arc::clone(breaker))
+        let make = || {
+            let breaker = Arc::new((self.make)(&key.to_owned()));
+            Entry { breaker, used: Instant::ZERO }
+        };
+        let is_idle = |entry: &Entry<C>| self.is_idle(entry);
+        self.table.with(key, make, is_idle, |entry| {
+            entry.used = entry.breaker.clock().now();
+            Arc::clone(&entry.breaker)
+        })
     }
 
     /// Leave for a call of `key`. The permit holds the breaker.
@@ -175,14 +206,20 @@ impl<K: Hash + Eq, C: Clock, S: BuildHasher> Keyed<K, C, S> {
 
     /// Forgets all idle keys: for a moment of your choice. New keys do the same bit by bit.
     pub fn forget_idle(&self) {
-        self.table.forget_idle(is_idle);
+        self.table.forget_idle(|entry| self.is_idle(entry));
     }
-}
 
-/// Whether a breaker is as good as a new one.
-fn is_idle<C: Clock>(breaker: &Arc<CircuitBreaker<C>>) -> bool {
-    // Under the lock of its shard, without which nobody gets a first clone.
-    Arc::strong_count(breaker) == 1 && breaker.state().is_idle(breaker.clock().now())
+    /// Whether a breaker is as good as a new one, or knows only what is out of date.
+    fn is_idle(&self, Entry { breaker, used }: &Entry<C>) -> bool {
+        // Under the lock of its shard, without which nobody gets a first clone.
+        if Arc::strong_count(breaker) > 1 {
+            return false;
+        }
+        let now = breaker.clock().now();
+        let is_old = now.saturating_duration_since(*used) >= self.forget_after;
+        let is_forced = || matches!(breaker.phase_at(now), Phase::ForcedOpen | Phase::ForcedClosed);
+        breaker.state().is_idle(now) || is_old && !is_forced()
+    }
 }
 
 impl<K, C, S> fmt::Debug for Keyed<K, C, S> {

@@ -133,6 +133,8 @@ mod wait;
 
 pub use crate::atomic::{CircuitBreaker, Heap, Owner, Permit};
 pub use crate::call::{Calling, EveryError, Judge, Judged};
+#[cfg(feature = "std")]
+pub use crate::changes::Blocking;
 #[cfg(feature = "wait")]
 pub use crate::changes::{Changes, Observed};
 pub use crate::config::{

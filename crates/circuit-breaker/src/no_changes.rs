@@ -13,3 +13,12 @@ impl Feed {
     /// Nobody reads.
     pub(crate) const fn publish(&self, _change: Change) {}
 }
+
+/// In builds without the `wait` feature: of size zero.
+pub(crate) struct Deferred(());
+
+impl Deferred {
+    pub(crate) const fn new() -> Self {
+        Self(())
+    }
+}

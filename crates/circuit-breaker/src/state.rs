@@ -45,6 +45,9 @@
 //! | `state/calls.rs` | the window of the last N calls |
 //! | `state/slices.rs` | the window of the last so much time |
 //!
+//! Where a number of a life comes round again before what was left under it is overwritten,
+//! `state/sweep.rs` has emptied it.
+//!
 //! # Invariants
 //!
 //! - **I1** A life ends once: with one change of the control word. Everything else that says something
@@ -59,8 +62,9 @@
 //!
 //! One that steps back by up to a minute prolongs a break, a lease or a ramp by as much, at most. If it
 //! steps back by more, an open breaker begins its break again when somebody asks next (one more
-//! change, with its reason), leases are over, and so is a ramp. One that stands still keeps everything
-//! as it is; one that jumps ahead ends what would have ended by then.
+//! change, with its reason), leases are over, and so is a ramp. Somebody who asks with a time that is
+//! more than a minute old looks the same, and may thereby shorten a break. One that stands still keeps
+//! everything as it is; one that jumps ahead ends what would have ended by then.
 
 use core::fmt;
 use core::time::Duration;
@@ -83,6 +87,7 @@ mod probes;
 mod ramp;
 mod slices;
 mod stamp;
+mod sweep;
 mod terms;
 mod values;
 mod word;
@@ -155,7 +160,7 @@ pub const LIVES: u64 = control::LIFE.max();
 pub(crate) const FIRST: u64 = Control::FIRST.0;
 
 impl<M: Memory> State<M> {
-    /// A closed breaker in `memory`, whose words are all zero.
+    /// A closed breaker in `memory`, whose words it sets to zero.
     ///
     /// # Errors
     ///
@@ -164,6 +169,9 @@ impl<M: Memory> State<M> {
         let (given, needed) = (memory.words().len(), terms.words());
         if given < needed {
             return Err(ConfigError::MemoryTooSmall { given, needed });
+        }
+        for word in memory.words() {
+            word.update(|_| Step::Replace(0, ()));
         }
         let word = M::Word::new;
         let words = Words {
@@ -196,37 +204,58 @@ impl<M: Memory> State<M> {
             .then(|| self.pass(control.life(), now))
     }
 
-    /// Leave for a call, and the change that it made, if it did. `in_turn` is the first in line, whom
-    /// newcomers may not overtake.
-    pub fn begin(&self, in_turn: bool, now: Instant) -> (Decision, Option<Change>) {
+    /// The end of the break, if at `now` that is all there is to say to anybody. It writes nothing.
+    #[inline]
+    pub fn refuses_until(&self, now: Instant) -> Option<Instant> {
+        let control = self.control();
+        if control.kind() != Kind::Open {
+            return None;
+        }
+        let (since, until) =
+            (self.since().read(control.life())?, self.until().read(control.life())?);
+        // Otherwise the clock may have stepped back.
+        (since <= now && now < until).then_some(until)
+    }
+
+    /// Leave for a call, and what others have to be told, if that is anything. `in_turn` is the first in
+    /// line, whom newcomers may not overtake.
+    pub fn begin(&self, in_turn: bool, now: Instant) -> (Decision, Effects) {
         loop {
             let control = self.control();
             let life = control.life();
             let waits = control.is_occupied() && !in_turn;
             let decision = match control.kind() {
                 Kind::Closed | Kind::ForcedClosed => Decision::Granted(self.pass(life, || now)),
-                Kind::Ramping => self.begin_ramping(life, in_turn, now),
+                Kind::Ramping => match self.begin_ramping(life, in_turn, now) {
+                    Some(begun) => return begun,
+                    None => continue,
+                },
                 Kind::ForcedOpen => Decision::Isolated,
                 Kind::Open => match self.until().read(life) {
                     None => Decision::Open { until: now },
                     Some(until) if now < until => match self.begin_anew(life, until, now) {
-                        Some((until, change)) => return (Decision::Open { until }, Some(change)),
+                        Some((until, effects)) => return (Decision::Open { until }, effects),
                         None => Decision::Open { until },
                     },
                     Some(_) if waits => Decision::Busy,
                     Some(_) => match self.half_open(life, in_turn, now) {
-                        Some((pass, change)) => return (Decision::Granted(pass), Some(change)),
+                        Some((pass, effects)) => return (Decision::Granted(pass), effects),
                         None => continue,
                     },
                 },
-                Kind::HalfOpen if waits => Decision::Busy,
+                Kind::HalfOpen if waits => {
+                    // Those who wait were told of a time that has become a later one.
+                    let behind = self.leases().are_of_the_future(&self.terms, life, now);
+                    let wake = if behind { Wake::First } else { Wake::Nobody };
+                    return (Decision::Busy, Effects { wake, change: None });
+                }
                 Kind::HalfOpen => match self.begin_probe(life, in_turn, now) {
                     Some(pass) => Decision::Granted(pass),
                     None if self.control().life() == life => Decision::Busy,
                     None => continue,
                 },
             };
-            return (decision, None);
+            return (decision, Effects::NONE);
         }
     }
 
@@ -239,27 +268,35 @@ impl<M: Memory> State<M> {
         now: impl Fn() -> Instant,
         breaks: impl FnOnce(Trip) -> Duration,
     ) -> Effects {
-        if let Some(lease) = pass.lease {
-            let now = now();
-            return self.report_probe(pass, lease, outcome, now, breaks);
-        }
-        let needs_time = self.terms.times_calls() || self.terms.by_time;
-        if matches!(outcome, Outcome::Success) && !needs_time {
-            // What a healthy breaker has to do.
-            let control = self.control();
-            if control.life() == pass.life {
-                if control.row() > 0 {
-                    self.end_row(pass.life);
-                }
-                for rule in self.terms.rules() {
-                    if let Some(calls) = self.calls(rule, pass.life) {
-                        calls.good();
-                    }
-                }
-            }
+        if self.report_at_once(pass, outcome) {
             return Effects::NONE;
         }
         self.report_closely(pass, outcome, now, breaks)
+    }
+
+    /// Reports a success of this life if no rule has to know the time: what costs little, as nothing
+    /// can come of it. Whether it is one.
+    #[inline]
+    pub fn report_at_once(&self, pass: Pass, outcome: Outcome) -> bool {
+        if self.terms.times_reports() || !matches!(outcome, Outcome::Success) {
+            return false;
+        }
+        let control = self.control();
+        let life = control.life();
+        if !pass.is_plain_of(life) {
+            return false;
+        }
+        if control.row() > 0 {
+            self.end_row(life);
+        }
+        for rule in self.terms.rules() {
+            // What a healthy breaker has to do.
+            let head = self.memory.words().get(rule.offset);
+            if !head.is_some_and(|head| calls::is_clean(head.load(), life)) {
+                self.count_good(rule, life);
+            }
+        }
+        true
     }
 
     /// Counts a call that is still running as slow, if it is by now, and has not been counted yet.
@@ -269,21 +306,21 @@ impl<M: Memory> State<M> {
         now: Instant,
         breaks: impl FnOnce(Trip) -> Duration,
     ) -> Effects {
-        if pass.noted || pass.is_probe() || !self.is_slow(pass, now) {
+        if pass.is_noted() || pass.is_probe() || !self.is_slow(pass, now) {
             return Effects::NONE;
         }
-        if self.control().life() != pass.life {
+        if self.control().life() != pass.life() {
             return Effects::NONE;
         }
-        pass.noted = true;
+        pass.note();
         let mut reason = None;
         self.count(
-            pass.life,
+            pass.life(),
             &mut reason,
             || now,
             |rule| (rule.subject == Subject::Slow).then_some(true),
         );
-        reason.map_or(Effects::NONE, |reason| self.trip(pass.life, reason, None, now, breaks))
+        reason.map_or(Effects::NONE, |reason| self.trip(pass.life(), reason, None, now, breaks))
     }
 
     /// Opens it, or closes it whatever happens, until it is [reset](State::reset).
@@ -330,12 +367,17 @@ impl<M: Memory> State<M> {
                 _ => Look::Event(Instant::MAX),
             },
             Kind::HalfOpen => {
-                let free = u64::from(self.terms.probes.saturating_sub(control.in_flight()));
+                let in_flight = control.in_flight();
+                let free = u64::from(self.terms.probes.saturating_sub(in_flight));
                 if ahead < free {
                     return Look::Ready;
                 }
-                let (expired, first) = self.leases().expiry(&self.terms, life, now);
-                if ahead < free + u64::from(expired) { Look::Ready } else { Look::Event(first) }
+                let expiry = self.leases().expiry(&self.terms, life, in_flight, now);
+                if ahead < free + u64::from(expiry.expired) {
+                    Look::Ready
+                } else {
+                    Look::Event(expiry.next)
+                }
             }
         }
     }
@@ -345,14 +387,21 @@ impl<M: Memory> State<M> {
         self.control().life()
     }
 
-    /// Whether it is as good as a new one: closed, and nothing bad is in any window.
+    /// Whether it is as good as a new one: closed, and nothing bad is in any window. A trip and a
+    /// ramp-up are forgotten as soon as they make no difference any more.
     pub fn is_idle(&self, now: Instant) -> bool {
         let control = self.control();
+        let life = control.life();
         let is_bad = |tally: &Option<Tally>| tally.is_some_and(|tally| tally.bad > 0);
-        control.kind() == Kind::Closed
+        let admits_all = match control.kind() {
+            Kind::Closed => true,
+            Kind::Ramping => self.share(life, now).is_none(),
+            _ => false,
+        };
+        admits_all
             && control.row() == 0
-            && control.trips() == 0
-            && !self.tallies(control.life(), now).iter().any(is_bad)
+            && (control.trips() == 0 || self.is_healthy(life, now))
+            && !self.tallies(life, now).iter().any(is_bad)
     }
 
     /// How often it opened in all.
@@ -360,9 +409,13 @@ impl<M: Memory> State<M> {
         self.words.opened.load()
     }
 
-    /// Whether a line waits, and newcomers may not overtake it.
+    /// Whether a line waits, and newcomers may not overtake it. Whoever [says](State::set_occupied)
+    /// so later sees all that this thread did before.
     pub fn is_occupied(&self) -> bool {
-        self.control().is_occupied()
+        // RACE: somebody may join who does not see yet when the break ends, and whose mark is not seen
+        // here. Not by an exchange: of his and this one the later sees the earlier. Model:
+        // `a_trip_against_an_acquire_is_seen`.
+        self.words.control.update(|word| Step::Replace(word, Control(word).is_occupied()))
     }
 
     /// Says whether a line waits.
@@ -372,41 +425,45 @@ impl<M: Memory> State<M> {
             .update(|word| Step::Replace(Control(word).with_occupied(occupied).0, ()));
     }
 
-    fn report_closely(
+    /// The same for all other reports.
+    pub(crate) fn report_closely(
         &self,
         pass: Pass,
         outcome: Outcome,
         now: impl Fn() -> Instant,
         breaks: impl FnOnce(Trip) -> Duration,
     ) -> Effects {
+        if let Some(lease) = pass.lease() {
+            let now = now();
+            return self.report_probe(pass, lease, outcome, now, breaks);
+        }
         let (failed, retry_after) = match outcome {
             Outcome::Ignored => return Effects::NONE,
             Outcome::Success => (false, None),
             Outcome::Failure { retry_after } => (true, retry_after),
         };
         let control = self.control();
-        if control.life() != pass.life {
+        if control.life() != pass.life() {
             return Effects::NONE;
         }
-        let needs_time = self.terms.times_calls() || self.terms.by_time;
-        let read = needs_time.then(&now);
+        let read = self.terms.times_reports().then(&now);
         let slow = read.is_some_and(|now| self.is_slow(&pass, now));
         let mut reason = None;
         if !failed {
             if control.row() > 0 {
-                self.end_row(pass.life);
+                self.end_row(pass.life());
             }
-        } else if self.terms.consecutive > 0 && self.lengthen_row(pass.life) {
+        } else if self.terms.consecutive > 0 && self.lengthen_row(pass.life()) {
             reason = Some(Reason::ConsecutiveFailures);
         }
         let now = || read.unwrap_or_else(&now);
-        self.count(pass.life, &mut reason, now, |rule| match rule.subject {
+        self.count(pass.life(), &mut reason, now, |rule| match rule.subject {
             Subject::Failures => Some(failed),
-            Subject::Slow if pass.noted => None,
+            Subject::Slow if pass.is_noted() => None,
             Subject::Slow => Some(slow),
         });
         match reason {
-            Some(reason) => self.trip(pass.life, reason, retry_after, now(), breaks),
+            Some(reason) => self.trip(pass.life(), reason, retry_after, now(), breaks),
             None => Effects::NONE,
         }
     }
@@ -440,6 +497,14 @@ impl<M: Memory> State<M> {
         }
     }
 
+    // Apart from the look that comes before it, which is to be small wherever it is inlined.
+    #[inline(never)]
+    fn count_good(&self, rule: &Rule, life: u32) {
+        if let Some(calls) = self.calls(rule, life) {
+            calls.good();
+        }
+    }
+
     /// I1: ends a closed life.
     fn trip(
         &self,
@@ -456,11 +521,7 @@ impl<M: Memory> State<M> {
         if !is_closed(control) {
             return Effects::NONE;
         }
-        let healthy = self.since().read(life).is_some_and(|since| {
-            let reset_after = self.terms.reset_after;
-            !reset_after.is_zero() && now.saturating_duration_since(since) >= reset_after
-        });
-        let number = if healthy { 0 } else { control.trips() };
+        let number = if self.is_healthy(life, now) { 0 } else { control.trips() };
         let duration = self.break_of(number, retry_after, breaks);
         // RACE: another bad call may have tripped it first: one of them does. Model:
         // `two_failures_at_once_trip_once`.
@@ -474,6 +535,14 @@ impl<M: Memory> State<M> {
         won.map_or(Effects::NONE, |(from, to)| self.opened(from, to, reason, duration, now))
     }
 
+    /// Whether a closed life has lasted so long that the next trip is the first in a row.
+    fn is_healthy(&self, life: u32, now: Instant) -> bool {
+        let reset_after = self.terms.reset_after;
+        let since = self.since().read(life);
+        !reset_after.is_zero()
+            && since.is_some_and(|since| now.saturating_duration_since(since) >= reset_after)
+    }
+
     /// How long to stay open. It may run code of somebody else's: nothing has been changed yet.
     fn break_of(
         &self,
@@ -481,7 +550,7 @@ impl<M: Memory> State<M> {
         retry_after: Option<Duration>,
         breaks: impl FnOnce(Trip) -> Duration,
     ) -> Duration {
-        if let Some(hint) = retry_after {
+        if let Some(hint) = retry_after.filter(|hint| !hint.min(&self.terms.max_hint).is_zero()) {
             return hint.min(self.terms.max_hint);
         }
         let previous = match self.words.last_break.load() {
@@ -502,13 +571,13 @@ impl<M: Memory> State<M> {
     ) -> Effects {
         self.words.last_break.update(|_| Step::Replace(saturating_nanos(duration), ()));
         self.words.opened.update(|opened| Step::Replace(opened.saturating_add(1), ()));
-        self.since().write(to.life(), now);
+        self.began(to.life(), now);
         self.until().write(to.life(), now.saturating_add(duration));
         Effects::of(from, to, reason, now)
     }
 
     /// Begins the break again, if the clock has stepped back to long before it began.
-    fn begin_anew(&self, life: u32, until: Instant, now: Instant) -> Option<(Instant, Change)> {
+    fn begin_anew(&self, life: u32, until: Instant, now: Instant) -> Option<(Instant, Effects)> {
         let since = self.since().read(life)?;
         if now.saturating_add(MAX_STEP_BACK) >= since {
             return None;
@@ -519,7 +588,13 @@ impl<M: Memory> State<M> {
         let change = effects.change?;
         let until = now.saturating_add(until.saturating_duration_since(since));
         self.until().write(change.life, until);
-        Some((until, change))
+        Some((until, effects))
+    }
+
+    /// What every life begins with.
+    pub(super) fn began(&self, life: u32, now: Instant) {
+        self.since().write(life, now);
+        self.sweep(life);
     }
 
     /// Ends a life if `next` says with what, and completes the next but for what an open one has.
@@ -537,7 +612,7 @@ impl<M: Memory> State<M> {
             }
         });
         changed.map_or(Effects::NONE, |(from, to)| {
-            self.since().write(to.life(), now);
+            self.began(to.life(), now);
             Effects::of(from, to, reason, now)
         })
     }
@@ -553,6 +628,7 @@ impl<M: Memory> State<M> {
         })
     }
 
+    #[inline(never)]
     fn end_row(&self, life: u32) {
         self.words.control.update(|word| match Control(word) {
             control if control.life() == life && control.row() > 0 => {
@@ -565,7 +641,7 @@ impl<M: Memory> State<M> {
     #[inline]
     fn pass(&self, life: u32, now: impl Fn() -> Instant) -> Pass {
         let began = if self.terms.times_calls() { now() } else { Instant::ZERO };
-        Pass { life, lease: None, began, noted: false }
+        Pass::new(life, began)
     }
 
     fn is_slow(&self, pass: &Pass, now: Instant) -> bool {
@@ -578,7 +654,6 @@ impl<M: Memory> State<M> {
         Control(self.words.control.load())
     }
 
-    #[inline]
     fn calls(&self, rule: &Rule, life: u32) -> Option<Calls<'_, M::Word>> {
         Calls::new(self.memory.words().get(rule.range())?, &self.words.control, life)
     }
@@ -592,6 +667,7 @@ impl<M: Memory> State<M> {
         Leases(self.memory.words().get(self.terms.leases()).unwrap_or_default())
     }
 
+    #[inline]
     fn since(&self) -> Stamp<'_, M::Word> {
         let [high, low] = &self.words.since;
         Stamp { high, low }

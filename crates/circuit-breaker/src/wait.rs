@@ -9,7 +9,7 @@ use steadfast_core::{Instant, Line, Timer};
 
 use crate::atomic::{CircuitBreaker, Permit};
 use crate::error::AcquireError;
-use crate::state::{Decision, Look, Memory, Pass};
+use crate::state::{Decision, Effects, Look, Memory, Pass};
 
 /// The wait that [`CircuitBreaker::acquire`] returns: `.await` it, or call
 /// [`.wait()`](Wait::wait).
@@ -80,13 +80,16 @@ impl<C: Timer, M: Memory<Word = AtomicU64>> Gate for CircuitBreaker<C, M> {
     }
 
     fn attempt(&self, (): (), turn: Turn, now: Instant) -> Attempt<Pass, AcquireError> {
-        let (decision, change) = self.begin(turn == Turn::Head, now);
-        if let Some(change) = change {
-            // To be announced, which runs code of somebody else's, when no lock is held.
-            self.feed().defer(change);
+        let (decision, effects) = self.state().begin(turn == Turn::Head, now);
+        if effects != Effects::NONE {
+            // To be told, which runs code of somebody else's, when no lock is held.
+            self.deferred().put(effects);
         }
         match decision {
-            Decision::Granted(pass) => Attempt::Granted(pass),
+            Decision::Granted(pass) => {
+                self.count(true);
+                Attempt::Granted(pass)
+            }
             Decision::Open { .. }
             | Decision::Busy
             | Decision::RampingUp { .. }
@@ -108,6 +111,7 @@ impl<C: Timer, M: Memory<Word = AtomicU64>> Gate for CircuitBreaker<C, M> {
     }
 
     fn missed(&self, missed: Missed) -> AcquireError {
+        self.count(false);
         AcquireError::new(missed, self.shown_name())
     }
 
@@ -116,16 +120,20 @@ impl<C: Timer, M: Memory<Word = AtomicU64>> Gate for CircuitBreaker<C, M> {
     }
 
     fn afterwards(&self) {
-        for change in self.feed().deferred() {
-            self.announce(change);
+        let mut rest = self.deferred().all();
+        // First to those who read: a callback that panics keeps nothing from them. (Once more below,
+        // which changes nothing.)
+        for change in rest.changes() {
+            self.feed().publish(change);
+        }
+        while let Some(effects) = rest.next() {
+            self.tell(effects);
         }
     }
 
     fn admit<O: Deref<Target = Self>>(owner: O, pass: Pass) -> Permit<O> {
         let permit = Permit::new(owner, pass);
-        if permit.is_probe() {
-            permit.owner().afterwards();
-        }
+        permit.owner().afterwards();
         permit
     }
 }

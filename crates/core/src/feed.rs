@@ -27,7 +27,7 @@ pub const KEPT: usize = 64;
 /// use steadfast_core::feed::Feed;
 ///
 /// let feed = Feed::new();
-/// let reader = feed.reader(|| 0);
+/// let reader = feed.reader(|latest| latest);
 /// feed.publish("one", |latest| latest + 1);
 /// feed.publish("two", |latest| latest + 1);
 /// drop(feed);
@@ -78,12 +78,13 @@ impl<T: Copy> Feed<T> {
     }
 
     /// A reader of all entries whose number is above the highest so far, and above `latest`, which is
-    /// asked with the log locked and there: whatever gets a higher number afterwards is recorded.
-    pub fn reader(&self, latest: impl FnOnce() -> u64) -> Reader<T> {
+    /// asked with the log locked and there: whatever gets a higher number afterwards is recorded. It is
+    /// told the highest number so far.
+    pub fn reader(&self, latest: impl FnOnce(u64) -> u64) -> Reader<T> {
         let (log, next) = self.log.with(|slot| {
             let log = slot.get_or_insert_with(|| Arc::new(Log::new()));
             let next = log.ring.with(|ring| {
-                ring.latest = ring.latest.max(latest());
+                ring.latest = ring.latest.max(latest(ring.latest));
                 ring.latest.saturating_add(1)
             });
             (Arc::clone(log), next)
@@ -250,5 +251,50 @@ impl<T> fmt::Debug for Feed<T> {
 impl<T> fmt::Debug for Reader<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_in_another_order_are_read_in_theirs() {
+        let log = Log::new();
+        log.ring.with(|ring| {
+            for number in [2, 1, 3] {
+                ring.record(number, number);
+            }
+            for next in 1..=3 {
+                assert_eq!(ring.read(next), Some((next, next)));
+            }
+            assert_eq!(ring.read(4), None);
+        });
+    }
+
+    #[test]
+    fn what_is_not_recorded_yet_holds_up_those_after_it_until_it_would_be_missed() {
+        let log = Log::new();
+        log.ring.with(|ring| {
+            (3..=65).for_each(|number| ring.record((), number));
+            assert_eq!(ring.read(2), None);
+            ring.record((), 66);
+            assert_eq!(ring.read(2), Some((3, ())));
+            ring.record((), 2);
+            assert_eq!(ring.read(2), Some((3, ())), "its place is taken");
+        });
+    }
+
+    #[test]
+    fn a_reader_begins_after_what_it_is_told() {
+        let feed = Feed::new();
+        let mut early = feed.reader(|_| 7);
+        feed.publish('a', |latest| latest + 1);
+        let mut late = feed.reader(|latest| latest);
+        feed.publish('b', |latest| latest + 1);
+        assert_eq!(early.try_next(), Some(Entry { item: 'a', missed: 0 }));
+        assert_eq!(early.try_next(), Some(Entry { item: 'b', missed: 0 }));
+        assert_eq!(late.try_next(), Some(Entry { item: 'b', missed: 0 }));
+        assert_eq!((early.try_next(), late.try_next()), (None, None));
     }
 }

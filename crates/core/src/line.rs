@@ -59,10 +59,14 @@ const NIL: u32 = u32::MAX;
 /// A waiting line: the part of a primitive that everyone who waits for it shares.
 ///
 /// It allocates when somebody first waits, and then only when more wait at once than ever before.
+///
+/// It begins with a cache line, and what every join and every leave touches is in that line and the
+/// next: at a million grants a second, what a wait costs is how many lines go from core to core.
+#[repr(C, align(64))]
 pub struct Line {
-    queue: Mutex<Queue>,
     /// The weight waiting, for forecasts that need not be exact to the moment.
     weight: AtomicU64,
+    queue: Mutex<Queue>,
 }
 
 /// What a line has seen, as of one moment.
@@ -79,11 +83,12 @@ pub struct LineStats {
     pub wake_ups: u64,
 }
 
-/// A place in a line. The serial number tells apart two waits that used the same slot.
+/// A place in a line. The serial number tells apart waits that used the same slot: it comes round after
+/// 4 billion of them, while a ticket is looked at again after the time that it takes to set an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket {
     slot: u32,
-    serial: u64,
+    serial: u32,
 }
 
 /// What a new place is to be.
@@ -91,41 +96,45 @@ pub(crate) struct Ticket {
 pub(crate) struct Place {
     pub(crate) weight: u64,
     pub(crate) deadline: Instant,
-    pub(crate) began: Instant,
     /// For a thread that times its own sleep: when it will wake. `None` for everybody else.
     pub(crate) wakes_at: Option<Instant>,
 }
 
+/// In this order: a join touches the fields up to `len`, and a leave those up to `wake_ups`; what
+/// comes after them is read more often than it is written.
+#[repr(C)]
 pub(crate) struct Queue {
     nodes: Vec<Node>,
-    vacant: u32,
-    first: u32,
-    next: u32,
     last: u32,
     len: u32,
-    serial: u64,
     weight: u128,
-    called: u32,
     called_weight: u128,
-    /// The deadlines of the waiting places that do not keep their own time.
-    deadlines: BTreeSet<(Instant, u32)>,
+    next: u32,
+    first: u32,
+    vacant: u32,
+    called: u32,
+    waited: u64,
+    wake_ups: u64,
+    longest_wait: Duration,
     bells: [Bell; 2],
-    /// The line changed while somebody was setting an alarm: they have to look again.
-    rearm: bool,
     /// How late a wake comes after the instant that was asked for, in nanoseconds: a moving average
     /// (it begins with Linux's timer slack), and the mean deviation from it.
     lateness: u64,
     deviation: u64,
-    waited: u64,
-    longest_wait: Duration,
-    wake_ups: u64,
+    /// The line changed while somebody was setting an alarm: they have to look again.
+    rearm: bool,
+    /// The deadlines of the waiting places that do not keep their own time.
+    deadlines: BTreeSet<(Instant, u32)>,
 }
 
+/// One cache line.
+#[repr(align(64))]
 struct Node {
     place: Place,
-    serial: u64,
+    serial: u32,
     waker: Option<Waker>,
     state: NodeState,
+    /// Stale where the place is `first`.
     prev: u32,
     next: u32,
 }
@@ -170,7 +179,7 @@ impl Line {
     crate::const_unless_loom! {
         /// An empty line.
         pub const fn new() -> Self {
-            Self { queue: Mutex::new(Queue::new()), weight: AtomicU64::new(0) }
+            Self { weight: AtomicU64::new(0), queue: Mutex::new(Queue::new()) }
         }
     }
 
@@ -249,7 +258,6 @@ impl Queue {
             next: NIL,
             last: NIL,
             len: 0,
-            serial: 0,
             weight: 0,
             called: 0,
             called_weight: 0,
@@ -325,28 +333,18 @@ impl Queue {
 
     /// Appends a place. The gate must already be marked occupied.
     pub(crate) fn join(&mut self, place: Place, waker: Waker) -> Ticket {
-        self.serial += 1;
-        let serial = self.serial;
-        let node = Node {
-            place,
-            serial,
-            waker: Some(waker),
-            state: NodeState::Waiting,
-            prev: NIL,
-            next: NIL,
+        let (waker, state) = (Some(waker), NodeState::Waiting);
+        let (slot, serial) = match self.vacant {
+            NIL => (u32::try_from(self.nodes.len()).expect("4 billion waits at once"), 0),
+            slot => (slot, self.node(slot).serial.wrapping_add(1)),
         };
-        let slot = match self.vacant {
-            NIL => {
-                let slot = u32::try_from(self.nodes.len()).expect("4 billion waits at once");
-                self.nodes.push(node);
-                slot
-            }
-            slot => {
-                self.vacant = self.node(slot).next;
-                *self.node_mut(slot) = node;
-                slot
-            }
-        };
+        let node = Node { place, serial, waker, state, prev: NIL, next: NIL };
+        if self.vacant == NIL {
+            self.nodes.push(node);
+        } else {
+            self.vacant = self.node(slot).next;
+            *self.node_mut(slot) = node;
+        }
         self.link(slot);
         Ticket { slot, serial }
     }
@@ -374,10 +372,13 @@ impl Queue {
     }
 
     /// Counts a wait that ended with what it waited for.
-    pub(crate) fn served(&mut self, ticket: Ticket, now: Instant) {
-        let began = self.node(ticket.slot).place.began;
+    pub(crate) fn served(&mut self, began: Instant, now: Instant) {
         self.waited += 1;
-        self.longest_wait = self.longest_wait.max(now.saturating_duration_since(began));
+        let wait = now.saturating_duration_since(began);
+        // Not written unless it changes: another core may have it, too.
+        if wait > self.longest_wait {
+            self.longest_wait = wait;
+        }
     }
 
     /// Removes a place, wherever it stands. The caller settles afterwards.
@@ -442,15 +443,15 @@ impl Queue {
         gate: &G,
         now: Instant,
         me: Option<Ticket>,
-    ) -> Errands {
-        let mut errands = Errands::NONE;
+        errands: &mut Errands,
+    ) {
         let mut turn = None;
         while self.next != NIL {
             let node = self.node(self.next);
             let outlook = gate.outlook(self.called_weight, node.place.weight, now);
             match outlook.looks_again() {
                 None => {
-                    if !self.call_next(&mut errands) {
+                    if !self.call_next(errands) {
                         break;
                     }
                 }
@@ -475,8 +476,7 @@ impl Queue {
                 }
             }
         }
-        self.set_bells(gate, turn, now, me, &mut errands);
-        errands
+        self.set_bells(gate, turn, now, me, errands);
     }
 
     /// Calls the next place. `false` if its waker is lent: whoever has it will look again.
@@ -547,13 +547,19 @@ impl Queue {
         if self.next == slot {
             self.next = next;
         }
-        match prev {
-            NIL => self.first = next,
-            prev => self.node_mut(prev).next = next,
-        }
-        match next {
-            NIL => self.last = prev,
-            next => self.node_mut(next).prev = prev,
+        // The first one's `prev` is stale: to clear it would take that place's cache line from the
+        // core that is about to serve it.
+        if self.first == slot {
+            self.first = next;
+            if next == NIL {
+                self.last = NIL;
+            }
+        } else {
+            self.node_mut(prev).next = next;
+            match next {
+                NIL => self.last = prev,
+                next => self.node_mut(next).prev = prev,
+            }
         }
         self.len -= 1;
         self.weight -= u128::from(place.weight);

@@ -18,7 +18,16 @@ use crate::unwind::completes;
 #[derive(Debug, Default)]
 pub struct SystemAlarm(Option<Key>);
 
-static ALARMS: Mutex<Alarms> = Mutex::new(Alarms::new());
+/// What the thread serves.
+struct Pending {
+    alarms: Alarms,
+    /// When the thread looks next, if nobody unparks it: whoever sets an alarm for later than that
+    /// need not.
+    looks_at: Instant,
+}
+
+static PENDING: Mutex<Pending> =
+    Mutex::new(Pending { alarms: Alarms::new(), looks_at: Instant::ZERO });
 static SERVER: OnceLock<Thread> = OnceLock::new();
 
 /// The first reading, less one, so that 0 can stand for "not read yet".
@@ -61,17 +70,21 @@ impl Timer for SystemClock {
             waker.wake_by_ref();
             return;
         }
-        let new = (at != Instant::MAX).then(|| waker.clone());
-        let (litter, first) = {
-            let mut alarms = ALARMS.lock();
-            let litter = earlier.and_then(|key| alarms.remove(key));
-            let before = alarms.first();
-            alarm.0 = new.map(|waker| alarms.insert(at, waker));
-            (litter, alarm.0.is_some() && before.is_none_or(|before| at < before))
+        if at == Instant::MAX {
+            cancel(earlier);
+            return;
+        }
+        let new = waker.clone();
+        let server = SERVER.get_or_init(start);
+        let (litter, unseen) = {
+            let mut pending = PENDING.lock();
+            let litter = earlier.and_then(|key| pending.alarms.remove(key));
+            alarm.0 = Some(pending.alarms.insert(at, new));
+            (litter, pending.has_to_look(at))
         };
         drop(litter);
-        if first {
-            SERVER.get_or_init(start).unpark();
+        if unseen {
+            server.unpark();
         }
     }
 
@@ -88,7 +101,7 @@ impl Drop for SystemAlarm {
 }
 
 fn cancel(key: Option<Key>) {
-    let litter = key.and_then(|key| ALARMS.lock().remove(key));
+    let litter = key.and_then(|key| PENDING.lock().alarms.remove(key));
     drop(litter);
 }
 
@@ -97,15 +110,33 @@ fn start() -> Thread {
     thread.expect("the operating system refused the timer thread").thread().clone()
 }
 
+impl Pending {
+    /// Whether the thread has to be unparked to see an alarm at `at`. Then it will look at once, and
+    /// nobody else needs to unpark it before it has.
+    fn has_to_look(&mut self, at: Instant) -> bool {
+        let unseen = at < self.looks_at;
+        if unseen {
+            self.looks_at = Instant::ZERO;
+        }
+        unseen
+    }
+
+    /// Takes what is due at `now`, and says when the next is.
+    fn take_due(&mut self, now: Instant, due: &mut Vec<Waker>) -> Option<Instant> {
+        self.alarms.take_due(now, due);
+        let first = self.alarms.first();
+        // Whoever has wakers to wake comes back before it parks.
+        let parks_until = first.unwrap_or(Instant::MAX);
+        self.looks_at = if due.is_empty() { parks_until } else { Instant::ZERO };
+        first
+    }
+}
+
 /// The thread: wakes what is due, sleeps until the next, is unparked when an earlier one comes.
 fn serve() {
     let mut due = Vec::new();
     loop {
-        let next = {
-            let mut alarms = ALARMS.lock();
-            alarms.take_due(SystemClock.now(), &mut due);
-            alarms.first()
-        };
+        let next = PENDING.lock().take_due(SystemClock.now(), &mut due);
         if due.is_empty() {
             match next {
                 // An alarm set since the lock was released has unparked this thread already, and an
@@ -157,6 +188,19 @@ mod tests {
         drop(alarms.pop());
         let order: Vec<_> = rung.iter().take(3).collect();
         assert_eq!(order, ["first", "panics", "last"]);
+    }
+
+    #[test]
+    fn an_alarm_that_is_moved_to_later_hides_none_before_it() {
+        let (sender, rung) = channel();
+        let waker = |name| Waker::from(Arc::new(Report(sender.clone(), name)));
+        let (mut moved, mut other) = (SystemClock.alarm(), SystemClock.alarm());
+        for _ in 0..20 {
+            SystemClock.set(&mut moved, after(Duration::from_millis(2)), &waker("too early"));
+            SystemClock.set(&mut moved, after(Duration::from_secs(3_600)), &waker("later"));
+            SystemClock.set(&mut other, after(Duration::from_millis(3)), &waker("before it"));
+            assert_eq!(rung.recv(), Ok("before it"));
+        }
     }
 
     #[test]

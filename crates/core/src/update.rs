@@ -14,7 +14,8 @@ pub enum Step<R> {
 /// Moves `word` by a pure transition, as one atomic step.
 ///
 /// `transition` sees the current word and says what becomes of it. If somebody else moved the word
-/// in between, it is asked again with the newer one, so it must not have effects of its own.
+/// in between, it is asked again with the newer one, so it must not have effects of its own, unless they
+/// are right whichever attempt wins.
 /// Lock-free: an attempt fails only because another one succeeded.
 ///
 /// # Memory ordering

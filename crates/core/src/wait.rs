@@ -199,6 +199,8 @@ pub struct Wait<O: Deref<Target: Gate + Sized>> {
     request: <O::Target as Gate>::Request,
     limit: Limit,
     ticket: Option<Ticket>,
+    /// When it joined the line.
+    began: Instant,
 }
 
 /// Until when to wait.
@@ -236,6 +238,8 @@ struct Visit {
     /// A clone of the poller's waker, made outside the lock.
     fresh_waker: Option<Waker>,
     again: bool,
+    /// When the wait joined the line.
+    began: Instant,
 }
 
 /// How often a clock is read in one spin: 200 µs are fewer readings of any clock that advances.
@@ -251,7 +255,7 @@ type AlarmOf<G> = <<G as Gate>::Timer as Timer>::Alarm;
 impl<O: Deref<Target: Gate + Sized>> Wait<O> {
     /// A wait for `request` at the gate that `owner` holds.
     pub fn new(owner: O, request: <O::Target as Gate>::Request) -> Self {
-        Self { owner: Some(owner), request, limit: Limit::None, ticket: None }
+        Self { owner: Some(owner), request, limit: Limit::None, ticket: None, began: Instant::ZERO }
     }
 
     /// Fails once `timeout` has passed since the next poll, and at once if the line ahead already
@@ -275,33 +279,32 @@ impl<O: Deref<Target: Gate + Sized>> Wait<O> {
     /// Polls, and says when a thread that keeps its own time has to look again.
     fn poll_once(&mut self, poller: Poller<'_>) -> Result<Output<O>, Instant> {
         let gate: &O::Target = self.owner.as_ref().expect(POLLED_AFTER_END);
-        let mut visit = Visit { fresh_waker: None, again: false };
+        let mut visit = Visit { fresh_waker: None, again: false, began: self.began };
         loop {
             let now = gate.timer().now();
             let round = match self.ticket {
-                None => match knock(gate, self.request, self.limit, now) {
-                    Some(round) => round,
-                    None => {
-                        enter(gate, self.request, &mut self.limit, &mut self.ticket, now, poller)
-                    }
-                },
+                None => knock(gate, self.request, self.limit, now).unwrap_or_else(|| {
+                    self.began = now;
+                    enter(gate, self.request, &mut self.limit, &mut self.ticket, now, poller)
+                }),
                 Some(ticket) => {
                     self.limit.resolve(now);
                     advance(gate, self.request, self.limit, ticket, now, poller, &mut visit)
                 }
             };
             visit.again = true;
+            if matches!(round, Round::Over(_) | Round::Rejoin) {
+                // It has left the line, whatever becomes of what follows.
+                self.ticket = None;
+            }
             if !matches!(round, Round::Over(Ok(_))) {
                 gate.afterwards();
             }
             match round {
-                Round::Over(result) => {
-                    self.ticket = None;
-                    return Ok(self.finish(result));
-                }
+                Round::Over(result) => return Ok(self.finish(result)),
                 Round::Wait(until) => return Err(until),
                 Round::NeedWaker => visit.fresh_waker = Some(poller.waker.clone()),
-                Round::Rejoin => self.ticket = None,
+                Round::Rejoin => {}
                 Round::Spin(until) => spin(gate.timer(), now, until),
             }
         }
@@ -368,7 +371,8 @@ fn enter<G: Gate>(
     limit.resolve(now);
     let deadline = limit.deadline();
     let waker = poller.waker.clone();
-    let (round, errands) = gate.line().with(|queue| {
+    let mut errands = Errands::NONE;
+    let round = gate.line().with(|queue| {
         let alone = queue.len() == 0;
         let marked = alone.then(|| Marked::new(gate));
         if alone {
@@ -380,12 +384,14 @@ fn enter<G: Gate>(
                 Attempt::NotNow => None,
             };
             if let Some(round) = round {
-                return (round, Errands { litter: Some(waker), ..Errands::NONE });
+                errands.litter = Some(waker);
+                return round;
             }
         } else if let Some(error) = gate.never(request) {
             // RACE: whoever closed the gate since the first try has woken those who stood here, and
             // this one did not. Model: `raise_between_try_and_join_is_seen`.
-            return (Round::Over(Err(error)), Errands { litter: Some(waker), ..Errands::NONE });
+            errands.litter = Some(waker);
+            return Round::Over(Err(error));
         }
         let weight = gate.weight(request);
         // The forecast costs a division or two: only for those who make use of it.
@@ -402,10 +408,8 @@ fn enter<G: Gate>(
             None
         };
         if let Some(missed) = missed {
-            return (
-                Round::Over(Err(gate.missed(missed))),
-                Errands { litter: Some(waker), ..Errands::NONE },
-            );
+            errands.litter = Some(waker);
+            return Round::Over(Err(gate.missed(missed)));
         }
         let wakes_at = poller.keeps_time.then(|| {
             let asked = if alone {
@@ -415,19 +419,17 @@ fn enter<G: Gate>(
             };
             asked.min(deadline)
         });
-        let ticket = queue.join(Place { weight, deadline, began: now, wakes_at }, waker);
+        let ticket = queue.join(Place { weight, deadline, wakes_at }, waker);
         *place = Some(ticket);
         mem::forget(marked);
         // Whoever joins behind others that wait changes nothing but, perhaps, the first deadline.
         let changes = queue.is_next(ticket) || (deadline != Instant::MAX && wakes_at.is_none());
-        let errands = if changes || queue.turn_is_far(now) {
-            queue.settle(gate, now, Some(ticket))
-        } else {
-            Errands::NONE
-        };
-        (Round::Wait(wakes_at.unwrap_or(Instant::MAX)), errands)
+        if changes || queue.turn_is_far(now) {
+            queue.settle(gate, now, Some(ticket), &mut errands);
+        }
+        Round::Wait(wakes_at.unwrap_or(Instant::MAX))
     });
-    run(gate, errands, Some(poller.waker));
+    run(gate, &mut errands, Some(poller.waker));
     round
 }
 
@@ -459,10 +461,11 @@ fn advance<G: Gate>(
     visit: &mut Visit,
 ) -> Round<G::Pass, G::Error> {
     let deadline = limit.deadline();
-    let (round, errands) = gate.line().with(|queue| {
+    let mut errands = Errands::NONE;
+    let round = gate.line().with(|queue| {
         if queue.is_detached(ticket) {
             queue.leave(ticket, |occupied| gate.mark(occupied));
-            return (Round::Rejoin, Errands::NONE);
+            return Round::Rejoin;
         }
         if !visit.again {
             queue.polled(ticket, now);
@@ -476,7 +479,7 @@ fn advance<G: Gate>(
         };
         let over = match attempt {
             Attempt::Granted(pass) => {
-                queue.served(ticket, now);
+                queue.served(visit.began, now);
                 Some(Round::Over(Ok(pass)))
             }
             Attempt::Refused(error) => Some(Round::Over(Err(error))),
@@ -487,12 +490,14 @@ fn advance<G: Gate>(
         };
         if let Some(round) = over {
             let was_called = queue.is_called(ticket);
-            let litter = queue.leave(ticket, |occupied| gate.mark(occupied));
+            errands.litter = queue.leave(ticket, |occupied| gate.mark(occupied));
             // Of those called together, the last one settles for all. It need not come, if the
             // alarm is set for whoever follows them.
             let last = !queue.anybody_called() || !was_called || !queue.turn_is_timed();
-            let errands = if last { queue.settle(gate, now, None) } else { Errands::NONE };
-            return (round, Errands { litter, ..errands });
+            if last {
+                queue.settle(gate, now, None, &mut errands);
+            }
+            return round;
         }
         // Not yet. Keep the place, and a waker that reaches the task that polls now.
         if entitled {
@@ -504,24 +509,23 @@ fn advance<G: Gate>(
             let asked = queue.wake_time(gate, at, spare);
             let soon = at.saturating_duration_since(now) <= Duration::from_nanos(LONGEST_SPIN_NS);
             if now >= asked && soon && gate.timer().system_time_until(at).is_some() {
-                return (Round::Spin(at), Errands::NONE);
+                return Round::Spin(at);
             }
             wakes_at = asked.min(deadline);
         }
-        let mut litter = None;
         if !queue.keeps_waker(ticket, poller.waker) {
             match visit.fresh_waker.take() {
-                Some(waker) => litter = queue.set_waker(ticket, waker),
-                None => return (Round::NeedWaker, Errands::NONE),
+                Some(waker) => errands.litter = queue.set_waker(ticket, waker),
+                None => return Round::NeedWaker,
             }
         }
         if poller.keeps_time {
             queue.set_wakes_at(ticket, wakes_at);
         }
-        let errands = queue.settle(gate, now, Some(ticket));
-        (Round::Wait(wakes_at), Errands { litter, ..errands })
+        queue.settle(gate, now, Some(ticket), &mut errands);
+        Round::Wait(wakes_at)
     });
-    run(gate, errands, Some(poller.waker));
+    run(gate, &mut errands, Some(poller.waker));
     round
 }
 
@@ -530,14 +534,14 @@ fn advance<G: Gate>(
 /// # Panics
 ///
 /// If the timer panics as it is set for the caller itself: then nothing would wake it.
-fn run<G: Gate>(gate: &G, mut errands: Errands, mine: Option<&Waker>) {
-    let mut arms = [None, None];
+fn run<G: Gate>(gate: &G, errands: &mut Errands, mine: Option<&Waker>) {
     let mut look_again = false;
     let mut deaf = false;
     loop {
-        let Errands { call, more_calls, arm, litter } = errands;
-        let _reported = completes(|| drop(litter));
-        for (ticket, waker) in call.into_iter().chain(more_calls) {
+        if let Some(litter) = errands.litter.take() {
+            let _reported = completes(|| drop(litter));
+        }
+        for (ticket, waker) in errands.call.take().into_iter().chain(errands.more_calls.drain(..)) {
             if !completes(|| waker.wake()) {
                 // Its owner may be polling meanwhile: `detach` looks, under the lock, whether
                 // the place is still the one that was called.
@@ -545,38 +549,36 @@ fn run<G: Gate>(gate: &G, mut errands: Errands, mine: Option<&Waker>) {
                 look_again = true;
             }
         }
-        for (pending, new) in arms.iter_mut().zip(arm) {
-            // OK: a bell that is pending here is not given out again before it is put back.
-            *pending = new.or_else(|| pending.take());
-        }
-        errands = match arms.iter_mut().find_map(Option::take) {
+        match errands.arm.iter_mut().find_map(Option::take) {
             Some(arming) => {
                 let for_me = matches!(arming.whom, Some((_, Whose::Mine)));
-                let (done, errands) = set_alarm(gate, arming, mine);
+                let done = set_alarm(gate, arming, mine, errands);
                 deaf |= for_me && !done;
-                errands
             }
             None if mem::take(&mut look_again) => {
                 let now = gate.timer().now();
-                gate.line().with(|queue| queue.settle(gate, now, None))
+                gate.line().with(|queue| queue.settle(gate, now, None, errands));
             }
             None => break,
-        };
+        }
     }
     assert!(!deaf, "the timer panicked (reported before this) as it was set for this wait");
 }
 
 /// Sets an alarm and puts it back. Says whether the timer returned.
-fn set_alarm<G: Gate>(gate: &G, arming: Arming, mine: Option<&Waker>) -> (bool, Errands) {
-    let Arming { bell, alarm, at, whom } = arming;
+fn set_alarm<G: Gate>(
+    gate: &G,
+    mut arming: Arming,
+    mine: Option<&Waker>,
+    errands: &mut Errands,
+) -> bool {
     let timer = gate.timer();
-    let mut alarm = alarm.and_then(|alarm| alarm.downcast::<AlarmOf<G>>().ok());
-    let (ticket, lent) = match whom {
-        Some((ticket, Whose::Mine)) => (Some(ticket), None),
-        Some((ticket, Whose::Lent(waker))) => (Some(ticket), Some(waker)),
-        None => (None, None),
+    let at = arming.at;
+    let mut alarm = arming.alarm.take().and_then(|alarm| alarm.downcast::<AlarmOf<G>>().ok());
+    let waker = match &arming.whom {
+        Some((_, Whose::Lent(waker))) => waker,
+        _ => mine.unwrap_or(Waker::noop()),
     };
-    let waker = lent.as_ref().or(mine).unwrap_or(Waker::noop());
     // An alarm may outlive what it depends on (a runtime): after a panic once more with a new one.
     let tries = 1 + u8::from(alarm.is_some());
     let done = (0..tries).any(|_| {
@@ -592,9 +594,9 @@ fn set_alarm<G: Gate>(gate: &G, arming: Arming, mine: Option<&Waker>) -> (bool, 
     // A clock that panics must not keep the alarm from being put back.
     let mut now = at;
     let _reported = completes(|| now = timer.now());
-    let alarm = alarm.map(|alarm| alarm as Alarm);
-    let set = ticket.map(|ticket| (at, ticket));
-    (done, gate.line().with(|queue| queue.armed(gate, now, bell, alarm, set, lent)))
+    arming.alarm = alarm.map(|alarm| alarm as Alarm);
+    gate.line().with(|queue| queue.armed(gate, now, arming, errands));
+    done
 }
 
 impl Limit {
@@ -675,12 +677,12 @@ impl<O: Deref<Target: Gate + Sized>> Drop for Wait<O> {
         let now = gate.timer().now();
         // RACE: it may have been called a moment ago; whoever is next now is settled with, so the
         // turn is passed on either way. Models: `cancel_of_the_head_…`, `cancel_of_a_called_…`.
-        let errands = gate.line().with(|queue| {
-            let litter = queue.leave(ticket, |occupied| gate.mark(occupied));
-            let errands = queue.settle(gate, now, None);
-            Errands { litter, ..errands }
+        let mut errands = Errands::NONE;
+        gate.line().with(|queue| {
+            errands.litter = queue.leave(ticket, |occupied| gate.mark(occupied));
+            queue.settle(gate, now, None, &mut errands);
         });
-        run(gate, errands, None);
+        run(gate, &mut errands, None);
     }
 }
 

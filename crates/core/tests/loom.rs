@@ -16,14 +16,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use loom::cell::UnsafeCell;
 use loom::future::block_on;
 use loom::model;
 use loom::model::Builder;
 use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
-use steadfast_core::wait::Wait;
-use steadfast_core::{Clock, Instant, Timer};
+use steadfast_core::wait::{Gate as _, Wait};
+use steadfast_core::{Clock, Instant, Raised, Signal, Timer, Untimed};
 
 use gate::{Denied, NEVER, Permits};
 
@@ -204,6 +205,73 @@ fn a_turn_that_comes_while_the_alarm_is_set_is_seen() {
         assert_empty(&gate);
     });
 }
+
+#[test]
+fn raise_between_try_and_join_is_seen() {
+    // The second to join is not alone, and is not asked to try again.
+    wide_model(|| {
+        let signal = Arc::new(Signal::new(Untimed));
+        let other = thread::spawn({
+            let signal = Arc::clone(&signal);
+            move || block_on(Wait::new(signal, 0))
+        });
+        let raiser = thread::spawn({
+            let signal = Arc::clone(&signal);
+            move || signal.raise()
+        });
+        assert_eq!(block_on(Wait::new(Arc::clone(&signal), 0)), Err(Raised));
+        assert_eq!(other.join().unwrap(), Err(Raised));
+        raiser.join().unwrap();
+        assert_eq!((signal.count(), signal.line().stats().waiting), (1, 0));
+    });
+}
+
+#[test]
+fn raise_against_a_thread_that_joins_behind_another_is_seen() {
+    model(|| {
+        let signal = Arc::new(Signal::new(Untimed));
+        let mut first = Wait::new(Arc::clone(&signal), 0);
+        assert!(Pin::new(&mut first).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let raiser = thread::spawn({
+            let signal = Arc::clone(&signal);
+            move || signal.raise()
+        });
+        assert_eq!(Wait::new(&*signal, 0).wait(), Err(Raised));
+        raiser.join().unwrap();
+        assert_eq!(block_on(first), Err(Raised));
+    });
+}
+
+#[test]
+fn a_signal_publishes_what_was_done_before() {
+    for raiser_begins in [true, false] {
+        model(move || {
+            let told = loom::sync::Arc::new((Signal::new(Untimed), UnsafeCell::new(0)));
+            let raise = |told: &(Signal<Untimed>, UnsafeCell<i32>)| {
+                told.1.with_mut(touch);
+                told.0.raise();
+            };
+            let look = |told: &(Signal<Untimed>, UnsafeCell<i32>)| {
+                if told.0.count() > 0 {
+                    told.1.with_mut(touch);
+                }
+            };
+            let theirs = loom::sync::Arc::clone(&told);
+            if raiser_begins {
+                let other = thread::spawn(move || look(&theirs));
+                raise(&told);
+                other.join().unwrap();
+            } else {
+                let other = thread::spawn(move || raise(&theirs));
+                look(&told);
+                other.join().unwrap();
+            }
+        });
+    }
+}
+
+/// Loom tracks the access that got this pointer; it is not looked at.
+fn touch(_cell: *mut i32) {}
 
 // W1: order.
 

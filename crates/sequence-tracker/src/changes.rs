@@ -11,8 +11,8 @@ use crate::state::Change;
 
 /// The changes of a tracker: see [`SequenceTracker::changes`](crate::SequenceTracker::changes).
 ///
-/// As an [`Iterator`] it blocks this thread until there is a change; as a [`Stream`] it is for tasks.
-/// Each comes with the number of changes before it that this reader has missed, because he was more than
+/// As a [`Stream`] it is for tasks. [`into_iter`](IntoIterator::into_iter), or a `for` loop, makes an
+/// iterator of it that blocks this thread until there is a change. Each comes with the number of changes before it that this reader has missed, because he was more than
 /// 64 behind.
 ///
 /// # Cancel safety
@@ -29,12 +29,29 @@ impl Changes {
 }
 
 #[cfg(feature = "std")]
-impl Iterator for Changes {
+impl IntoIterator for Changes {
+    type Item = Entry<Change>;
+    type IntoIter = Blocking;
+
+    fn into_iter(self) -> Blocking {
+        Blocking(self)
+    }
+}
+
+/// The changes of a tracker for a thread: see
+/// [`SequenceTracker::changes`](crate::SequenceTracker::changes).
+#[cfg(feature = "std")]
+#[derive(Debug)]
+#[must_use = "iterators do nothing unless they are used"]
+pub struct Blocking(Changes);
+
+#[cfg(feature = "std")]
+impl Iterator for Blocking {
     type Item = Entry<Change>;
 
     /// Blocks until there is a change; `None` when the tracker is gone.
     fn next(&mut self) -> Option<Entry<Change>> {
-        self.0.next()
+        self.0.0.next()
     }
 }
 

@@ -116,6 +116,8 @@ mod wait;
 mod width;
 
 pub use crate::atomic::SharedReplayWindow;
+#[cfg(feature = "std")]
+pub use crate::changes::Blocking;
 #[cfg(feature = "wait")]
 pub use crate::changes::Changes;
 pub use crate::config::{Config, ConfigError, MAX_GAPS, Terms};

@@ -246,7 +246,7 @@ impl<C> SequenceTracker<C> {
     ///
     /// The last 64 are kept for a reader who is slow. It ends when the tracker is dropped.
     pub fn changes(&self) -> Changes {
-        Changes(self.feed.reader(|| self.with(|inner| inner.noted)))
+        Changes(self.feed.reader(|_| self.with(|inner| inner.noted)))
     }
 
     /// When [`due`](Self::due) has something next: see [`State::due_at`].

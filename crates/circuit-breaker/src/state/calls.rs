@@ -46,10 +46,10 @@ const NEXT: Field = CALLS.above(14);
 const LATE: Field = NEXT.above(1);
 const FULL: Field = LATE.above(1);
 const CLEAN: Field = FULL.above(1);
-const HEAD_LIFE: Field = CLEAN.above(19);
+pub(super) const HEAD_LIFE: Field = CLEAN.above(19);
 
 const SLOT_CALL: Field = Field::lowest(28);
-const SLOT_LIFE: Field = SLOT_CALL.above(26);
+pub(super) const SLOT_LIFE: Field = SLOT_CALL.above(26);
 
 /// The window's words: the head, then the ring.
 #[derive(Debug)]
@@ -70,23 +70,13 @@ enum Seen {
 
 impl<'a, W: Word> Calls<'a, W> {
     /// `words` are as many as [`Span::words`](super::Span::words) says.
-    #[inline]
     pub(super) fn new(words: &'a [W], control: &'a W, life: u32) -> Option<Self> {
         let (head, ring) = words.split_first()?;
         Some(Self { head, ring, life, control })
     }
 
     /// Counts a good call.
-    #[inline]
     pub(super) fn good(&self) {
-        let word = self.head.load();
-        let mine = HEAD_LIFE.of(word) == self.tag();
-        if !(mine && CLEAN.of(word) != 0) {
-            self.count_good();
-        }
-    }
-
-    fn count_good(&self) {
         self.head.update(|word| {
             let Seen::Mine(head) = self.seen(word) else { return Step::Keep(()) };
             if CLEAN.of(head) != 0 {
@@ -166,7 +156,7 @@ impl<'a, W: Word> Calls<'a, W> {
         }
         let call = CALLS.of(head);
         self.ring[self.slot_before(head, 1)].update(|slot| {
-            let later_life = LIFE.is_after(SLOT_LIFE.of(slot), self.life.into());
+            let later_life = slot != 0 && LIFE.is_after(SLOT_LIFE.of(slot), self.life.into());
             let same_life = SLOT_LIFE.of(slot) == u64::from(self.life);
             // It is there, or somebody has been late for a whole round.
             let there = same_life && !SLOT_CALL.is_after(call, SLOT_CALL.of(slot));
@@ -190,10 +180,8 @@ impl<'a, W: Word> Calls<'a, W> {
         }
     }
 
-    /// As much of the life as the head has room for.
-    #[inline]
     fn tag(&self) -> u64 {
-        HEAD_LIFE.of(HEAD_LIFE.set(0, self.life.into()))
+        tag(self.life)
     }
 
     /// One call more.
@@ -225,6 +213,18 @@ impl<'a, W: Word> Calls<'a, W> {
         // OK: a usize has 64 bits at most.
         self.ring.len() as u64
     }
+}
+
+/// Whether a good call changes nothing, as a window's first word says in this life.
+#[inline]
+pub(super) const fn is_clean(head: u64, life: u32) -> bool {
+    HEAD_LIFE.of(head) == tag(life) && CLEAN.of(head) != 0
+}
+
+/// As much of the life as the head has room for.
+#[inline]
+const fn tag(life: u32) -> u64 {
+    HEAD_LIFE.of(HEAD_LIFE.set(0, life as u64))
 }
 
 /// How many calls ago `call` was.

@@ -41,7 +41,7 @@ pub struct Metrics {
     pub next_probe_at: Option<Instant>,
     /// The share of calls that is admitted, in billionths.
     pub admitted_parts: u32,
-    /// Failures in a row.
+    /// Failures in a row, if there is such a rule; 0 if not.
     pub consecutive_failures: u32,
     /// Failures among the last calls, if there is such a rule.
     pub failures_by_calls: Option<Tally>,

@@ -6,7 +6,7 @@ use steadfast_core::{Instant, Step};
 
 use super::control::{Control, Kind, Verdict};
 use super::stamp::Lease;
-use super::{Change, Effects, Memory, Outcome, Pass, Reason, State, Trip, Wake, Word};
+use super::{Effects, Memory, Outcome, Pass, Reason, State, Trip, Wake, Word};
 
 impl<M: Memory> State<M> {
     /// From open to half-open, with the first probe.
@@ -15,15 +15,16 @@ impl<M: Memory> State<M> {
         life: u32,
         in_turn: bool,
         now: Instant,
-    ) -> Option<(Pass, Change)> {
+    ) -> Option<(Pass, Effects)> {
         // RACE: others may be as early; one of them begins the life, the others come after. Model:
         // `break_ends_once`.
         let effects = self.change(Reason::BreakOver, now, |control| {
             let may = control.life() == life && (in_turn || !control.is_occupied());
             may.then(|| control.next(Kind::HalfOpen).with_probe())
         });
-        let change = effects.change?;
-        Some((self.probe(change.life, now), change))
+        let life = effects.change?.life;
+        // It is the first in line who asks, or nobody waits.
+        Some((self.probe(life, now), Effects { wake: Wake::Nobody, ..effects }))
     }
 
     /// One more probe, or one in the place of one that has not reported in time.
@@ -41,7 +42,7 @@ impl<M: Memory> State<M> {
         // RACE: it may report at this moment. Whoever moves the lease first decides. Model:
         // `late_probe_and_its_successor_count_once`.
         let lease = self.leases().take_over(&self.terms, life, now)?;
-        Some(Pass { life, lease: Some(lease), began: now, noted: false })
+        Some(Pass::new(life, now).with_lease(lease))
     }
 
     /// The pass of a probe that has been counted.
@@ -50,7 +51,8 @@ impl<M: Memory> State<M> {
         let is_over = || self.control().life() != life;
         let lease = self.leases().take(life, until, is_over);
         // Without a lease its life is over already, and nothing that it reports will count.
-        Pass { life, lease, began: now, noted: false }
+        let pass = Pass::new(life, now);
+        lease.map_or(pass, |lease| pass.with_lease(lease))
     }
 
     pub(super) fn report_probe(
@@ -61,17 +63,18 @@ impl<M: Memory> State<M> {
         now: Instant,
         breaks: impl FnOnce(Trip) -> Duration,
     ) -> Effects {
-        if !self.leases().give_back(lease) {
+        let until = pass.began.saturating_add(self.terms.probe_timeout);
+        if !self.leases().give_back(pass.life(), lease, until) {
             return Effects::NONE;
         }
         let retry_after = match outcome {
             Outcome::Failure { retry_after } => retry_after,
             Outcome::Success | Outcome::Ignored => None,
         };
-        let ignored = outcome == Outcome::Ignored || now >= lease.until;
+        let ignored = outcome == Outcome::Ignored || now >= until;
         let success = outcome == Outcome::Success && !self.is_slow(&pass, now);
         let is_mine =
-            |control: Control| control.life() == pass.life && control.kind() == Kind::HalfOpen;
+            |control: Control| control.life() == pass.life() && control.kind() == Kind::HalfOpen;
         let mut duration = None;
         let mut breaks = Some(breaks);
         loop {
@@ -104,7 +107,7 @@ impl<M: Memory> State<M> {
                 // flight, and nobody holds its place: see `Restored`.
                 Ended::Asking(number) => {
                     let Some(breaks) = breaks.take() else { return Effects::NONE };
-                    let restored = Restored { state: self, life: pass.life };
+                    let restored = Restored { state: self, life: pass.life() };
                     duration = Some(self.break_of(number, retry_after, breaks));
                     core::mem::forget(restored);
                 }
@@ -113,7 +116,7 @@ impl<M: Memory> State<M> {
                         return self.opened(from, to, Reason::ProbesFailed, duration, now);
                     }
                     _ => {
-                        self.since().write(to.life(), now);
+                        self.began(to.life(), now);
                         return Effects::of(from, to, Reason::ProbesSucceeded, now);
                     }
                 },

@@ -18,14 +18,14 @@ use steadfast_core::{Instant, Step, saturating_u64};
 
 use super::control::Control;
 use super::word::Field;
-use super::{Decision, MAX_STEP_BACK, Memory, State, WHOLE, Word};
+use super::{Decision, Effects, MAX_STEP_BACK, Memory, State, WHOLE, Wake, Word};
 
 /// How many who wait are let through during a ramp-up.
 const RAMP_STEPS: u64 = 100;
 
 const RAMP_SHARE: Field = Field::lowest(30);
 const RAMP_WAITERS: Field = RAMP_SHARE.above(8);
-const RAMP_LIFE: Field = RAMP_WAITERS.above(26);
+pub(super) const RAMP_LIFE: Field = RAMP_WAITERS.above(26);
 
 /// From a share in billionths to all, evenly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,37 +63,59 @@ impl Ramp {
 
 impl<M: Memory> State<M> {
     /// A newcomer by the share, the first in line by its turn.
-    pub(super) fn begin_ramping(&self, life: u32, in_turn: bool, now: Instant) -> Decision {
+    /// `None` if the life is over.
+    pub(super) fn begin_ramping(
+        &self,
+        life: u32,
+        in_turn: bool,
+        now: Instant,
+    ) -> Option<(Decision, Effects)> {
         let pass = Decision::Granted(self.pass(life, || now));
-        // Not known yet: it begins at this moment.
-        let since = self.since().read(life).unwrap_or(now);
-        let Some(share) = self.terms.ramp.and_then(|ramp| ramp.share(since, now)) else {
-            self.words.control.update(|word| match Control(word) {
-                control if control.life() == life => Step::Replace(control.ramped_up().0, ()),
-                _ => Step::Keep(()),
+        let since = self.ramp_since(life, now);
+        let Some(share) = self.share(life, now) else {
+            let over = self.words.control.update(|word| match Control(word) {
+                control if control.life() == life => Step::Replace(control.ramped_up().0, true),
+                _ => Step::Keep(false),
             });
-            return pass;
+            // Those who wait may be told of a time that has become a later one.
+            return over.then_some((pass, Effects { wake: Wake::All, change: None }));
         };
         let until = self.terms.ramp.map_or(now, |ramp| ramp.end(since));
         let admitted = self.words.ramp.update(|word| {
             let mine = RAMP_LIFE.of32(word) == life;
             // The first who asks is admitted.
             let fresh = RAMP_SHARE.set(RAMP_LIFE.set(0, life.into()), WHOLE - share);
+            // RACE: looked at after the word, so that a word of a later life is left alone. Model:
+            // `late_asker_leaves_the_ramp_of_the_next_life_alone`.
+            if !mine && self.control().life() != life {
+                return Step::Keep(None);
+            }
             let word = if mine { word } else { fresh };
             if in_turn {
                 let waiters = RAMP_WAITERS.of(word);
                 if now < self.ramp_turn(since, waiters, now) {
-                    return Step::Keep(false);
+                    return Step::Keep(Some(false));
                 }
                 let more = (waiters + 1).min(RAMP_WAITERS.max());
-                return Step::Replace(RAMP_WAITERS.set(word, more), true);
+                return Step::Replace(RAMP_WAITERS.set(word, more), Some(true));
             }
             let sum = RAMP_SHARE.of(word) + share;
             let admitted = sum >= WHOLE;
             let rest = if admitted { sum - WHOLE } else { sum };
-            Step::Replace(RAMP_SHARE.set(word, rest), admitted)
+            Step::Replace(RAMP_SHARE.set(word, rest), Some(admitted))
         });
-        if admitted { pass } else { Decision::RampingUp { until } }
+        let decision = if admitted? { pass } else { Decision::RampingUp { until } };
+        Some((decision, Effects::NONE))
+    }
+
+    /// The share of a life that ramps up; `None` if that is over.
+    pub(super) fn share(&self, life: u32, now: Instant) -> Option<u64> {
+        self.terms.ramp.and_then(|ramp| ramp.share(self.ramp_since(life, now), now))
+    }
+
+    fn ramp_since(&self, life: u32, now: Instant) -> Instant {
+        // Not known yet: it begins at this moment.
+        self.since().read(life).unwrap_or(now)
     }
 
     pub(super) fn ramp_waiters(&self, life: u32) -> u64 {

@@ -24,13 +24,12 @@
 //! A slot counts up to 2³⁶ - 1 calls and stays there.
 //!
 //! Invariants:
-//! - **S1** The head moves on only after all slots outside its new window were emptied, and a slot is
-//!   emptied or begun anew only while the head is what it was when that was decided. So a slot that
-//!   says the low bits of a slice within the window says the whole of it.
+//! - **S1** The head moves on only after all slots outside its old window were emptied (all slots, if
+//!   it moves far), and a slot is emptied or begun anew only while the head is what it was when that
+//!   was decided. So a slot that says the low bits of a slice within the window, which is not after
+//!   the head, says the whole of it.
 //! - **S2** A call is counted in the slice that the head showed when it was counted, or not at all if
 //!   its life is over.
-
-use core::time::Duration;
 
 use steadfast_core::{Instant, Step, saturating_nanos};
 
@@ -42,10 +41,16 @@ const SLICE: Field = Field::lowest(51);
 /// Life and round together are a serial number.
 const SERIES: Field = SLICE.above(13);
 const ROUNDS: u32 = 3;
+/// In the head and in slots: the life alone.
+pub(super) const SLICES_LIFE: Field = SLICE.above(ROUNDS).above(10);
 
 const COUNT: Field = Field::lowest(36);
 const SLOT_SLICE: Field = COUNT.above(15);
 const SLOT_SERIES: Field = SLOT_SLICE.above(13);
+
+/// How many slices the head may move on and leave what it leaves behind: with the longest window on
+/// top, they are told apart by the bits that a slot has for them.
+const REACH: u64 = SLOT_SLICE.max() / 2;
 
 /// The window's words: the head, then the slots of good calls, then those of bad ones.
 #[derive(Debug)]
@@ -99,10 +104,27 @@ impl<'a, W: Word> Slices<'a, W> {
                 return false;
             }
             // RACE: another bad call may be counted in another slice at the same time. Whoever comes
-            // to his fence last sees both. Model: `two_failures_in_two_slices_trip`.
+            // to his fence last sees both, and the later slice. Model:
+            // `two_failures_in_two_slices_trip`.
             W::fence();
-            let (calls, bad) = self.sum(place);
-            return rule.holds(calls, bad);
+            return self.holds(rule);
+        }
+    }
+
+    /// Whether the rule holds in the window as it is now.
+    fn holds(&self, rule: &Rule) -> bool {
+        loop {
+            let word = self.head.load();
+            let head = Place::of_head(word);
+            if !self.is_mine(head) {
+                return false;
+            }
+            let (calls, bad) = self.sum(head, head);
+            // RACE: the good calls of a slice may have left in between, and the bad ones not. Model:
+            // `a_slice_that_leaves_the_window_trips_nothing`.
+            if self.head.load() == word {
+                return rule.holds(calls, bad);
+            }
         }
     }
 
@@ -117,22 +139,27 @@ impl<'a, W: Word> Slices<'a, W> {
             // Looking moves nothing.
             let at = if self.is_back(head, now) { head.slice } else { self.slice(now) };
             let place = Place { slice: at.max(head.slice), ..head };
-            let sum = self.sum(place);
+            let sum = self.sum(place, head);
             // RACE: calls came in between. Model: `slices_count_every_call_once`.
-            if self.head.load() == word && self.sum(place) == sum {
+            if self.head.load() == word && self.sum(place, head) == sum {
                 return sum;
             }
         }
-        self.sum(Place::of_head(self.head.load()))
+        let head = Place::of_head(self.head.load());
+        self.sum(head, head)
     }
 
     /// Moves the head on to `now`, and says where it is; `None` if this life is over.
     fn arrive(&self, now: Instant) -> Option<Place> {
-        let slice = self.slice(now);
         loop {
             let word = self.head.load();
             let head = Place::of_head(word);
-            let next = if self.is_mine(head) {
+            let mine = self.is_mine(head);
+            if mine && self.is_in_slice(head, now) {
+                return Some(head);
+            }
+            let slice = self.slice(now);
+            let next = if mine {
                 if self.is_back(head, now) {
                     Place { series: head.series + 1, slice }
                 } else if slice > head.slice {
@@ -152,13 +179,19 @@ impl<'a, W: Word> Slices<'a, W> {
         }
     }
 
-    /// S1: empties the slots that are not of the window that ends with `last`, while the head is
-    /// still `head`.
-    fn empty_for(&self, last: Place, head: u64) {
-        for (slot, index) in self.good.iter().chain(self.bad).zip((0..self.len()).cycle()) {
-            slot.update(|word| {
-                let stays = self.place_of(index, last).is_some_and(|place| place.is_in(word));
-                if word == 0 || stays || self.head.load() != head {
+    /// S1: empties the slots before the head moves on from `word` to `next`, while it is still there.
+    fn empty_for(&self, next: Place, word: u64) {
+        let head = Place::of_head(word);
+        let is_near = head.series == next.series && next.slice - head.slice <= REACH;
+        // The bad calls first: who counts at this moment must not see them without the good ones.
+        for (slot, index) in self.bad.iter().chain(self.good).zip((0..self.len()).cycle()) {
+            slot.update(|seen| {
+                // RACE: others may count in the window as it is, of which nothing may be missing. What
+                // is not in the next is left to the next move. Model:
+                // `a_slice_that_leaves_the_window_trips_nothing`.
+                let stays =
+                    is_near && self.place_of(index, head).is_some_and(|place| place.is_in(seen));
+                if seen == 0 || stays || self.head.load() != word {
                     return Step::Keep(());
                 }
                 Step::Replace(0, ())
@@ -166,12 +199,14 @@ impl<'a, W: Word> Slices<'a, W> {
         }
     }
 
-    /// The calls of the window that ends with `last`, and the bad ones among them.
-    fn sum(&self, last: Place) -> (u64, u64) {
+    /// The calls of the window that ends with `last`, and the bad ones among them. Nothing has been
+    /// counted after `head`.
+    fn sum(&self, last: Place, head: Place) -> (u64, u64) {
         let sum_of = |slots: &[W]| {
             slots.iter().zip(0..).fold(0_u64, |sum, (slot, index)| {
                 let word = slot.load();
-                let counts = self.place_of(index, last).is_some_and(|place| place.is_in(word));
+                let place = self.place_of(index, last).filter(|place| place.slice <= head.slice);
+                let counts = place.is_some_and(|place| place.is_in(word));
                 // OK: at most 1,000 × 2³⁶.
                 if counts { sum + COUNT.of(word) } else { sum }
             })
@@ -191,10 +226,16 @@ impl<'a, W: Word> Slices<'a, W> {
     /// Whether `now` is so far behind that the clock has stepped back.
     fn is_back(&self, head: Place, now: Instant) -> bool {
         let window = self.slice_ns.saturating_mul(self.len());
-        let most = Duration::from_nanos(window).max(MAX_STEP_BACK);
+        let most = window.max(saturating_nanos(MAX_STEP_BACK));
         let begun = head.slice.saturating_mul(self.slice_ns);
         let last_round = head.series.trailing_ones() >= ROUNDS;
-        now.as_nanos() < begun.saturating_sub(saturating_nanos(most)) && !last_round
+        now.as_nanos() < begun.saturating_sub(most) && !last_round
+    }
+
+    /// What is true of most calls, and takes no division.
+    fn is_in_slice(&self, head: Place, now: Instant) -> bool {
+        let begun = head.slice.saturating_mul(self.slice_ns);
+        now.as_nanos().checked_sub(begun).is_some_and(|into| into < self.slice_ns)
     }
 
     fn slice(&self, now: Instant) -> u64 {

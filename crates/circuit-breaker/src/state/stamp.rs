@@ -14,8 +14,9 @@
 //! torn. A life's instants are written by whoever made the change that began the life, right after
 //! it; until then they are not known.
 //!
-//! A **lease** is such a pair of words whose first word is also the place of a probe: it is taken by
-//! moving it. Its owner is not a life, but one taking of the place:
+//! A **lease** is such a pair of words, the low half first, whose first word is also the place of a probe:
+//! it is taken by moving it, and given back by whoever finds it unmoved. Its owner is not a life, but one
+//! taking of the place:
 //!
 //! ```text
 //!  31           12 11            1     0
@@ -36,6 +37,11 @@ const OWNER: Field = HALF.above(32);
 const TAKEN: Field = Field::lowest(1);
 const TAKING: Field = TAKEN.above(11);
 const LEASE_LIFE: Field = TAKING.above(20);
+
+/// The life in an instant's words.
+pub(super) const STAMP_LIFE: Field = HALF.above(26);
+/// The life in a lease's words.
+pub(super) const LEASE_WORD_LIFE: Field = HALF.above(1).above(11).above(20);
 
 /// An instant that belongs to a life.
 #[derive(Debug)]
@@ -58,7 +64,7 @@ impl<W: Word> Stamp<'_, W> {
         let at = at.as_nanos();
         for (word, half) in [(self.high, at >> 32), (self.low, at)] {
             word.update(|seen| {
-                if LIFE.is_after(OWNER.of(seen), u64::from(life)) {
+                if seen != 0 && LIFE.is_after(OWNER.of(seen), u64::from(life)) {
                     return Step::Keep(());
                 }
                 Step::Replace(owned(life, half), ())
@@ -67,13 +73,20 @@ impl<W: Word> Stamp<'_, W> {
     }
 }
 
-/// The place of a probe that has one.
+/// The place of a probe that has one, in the life of its pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lease {
-    slot: u32,
-    owner: u32,
-    /// When it can be taken away.
-    pub(super) until: Instant,
+    pub(super) slot: u32,
+    pub(super) taking: u32,
+}
+
+/// What becomes of probes that do not report.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expiry {
+    /// How many have not reported in time.
+    pub(super) expired: u32,
+    /// When the next of the others may not have.
+    pub(super) next: Instant,
 }
 
 /// The places of all probes.
@@ -99,7 +112,7 @@ impl<W: Word> Leases<'_, W> {
                         return Step::Keep(None);
                     }
                     let next = taken_next(owner, life);
-                    Step::Replace(owned(next, until.as_nanos() >> 32), Some(next))
+                    Step::Replace(owned(next, until.as_nanos()), Some(next))
                 });
                 if let Some(owner) = owner {
                     return Some(self.begin(slot, owner, until));
@@ -117,39 +130,53 @@ impl<W: Word> Leases<'_, W> {
     pub(super) fn take_over(&self, terms: &Terms, life: u32, now: Instant) -> Option<Lease> {
         let until = now.saturating_add(terms.probe_timeout);
         (0..self.len()).find_map(|slot| {
-            let (seen, _) = self.known(slot, life).filter(|&(_, at)| is_expired(terms, at, now))?;
+            let (seen, at) =
+                self.known(slot, life).filter(|&(_, at)| is_expired(terms, at, now))?;
             let next = taken_next(seen.into(), life);
             let won = self.first(slot).update(|word| {
-                if OWNER.of32(word) != seen {
+                if word != owned(seen, at.as_nanos()) {
                     return Step::Keep(false);
                 }
-                Step::Replace(owned(next, until.as_nanos() >> 32), true)
+                Step::Replace(owned(next, until.as_nanos()), true)
             });
             won.then(|| self.begin(slot, next, until))
         })
     }
 
-    /// How many have not reported in time, and when the first of the others will not have.
-    pub(super) fn expiry(&self, terms: &Terms, life: u32, now: Instant) -> (u32, Instant) {
-        let mut expired = 0;
-        let mut first = Instant::MAX;
-        for slot in 0..self.len() {
-            match self.known(slot, life) {
-                Some((_, at)) if is_expired(terms, at, now) => expired += 1,
-                Some((_, at)) => first = first.min(at),
-                None => {}
+    /// Of the probes that are in flight.
+    pub(super) fn expiry(&self, terms: &Terms, life: u32, in_flight: u32, now: Instant) -> Expiry {
+        let mut known = 0;
+        let mut expiry = Expiry { expired: 0, next: Instant::MAX };
+        for (_, at) in (0..self.len()).filter_map(|slot| self.known(slot, life)) {
+            known += 1;
+            if is_expired(terms, at, now) {
+                expiry.expired += 1;
+            } else {
+                expiry.next = expiry.next.min(at);
             }
         }
-        (expired, first)
+        if known < in_flight {
+            // RACE: one has been counted, and takes its place at this moment. It may be lost, and
+            // nobody will tell. Model: `who_joins_as_a_probe_begins_looks_when_that_may_be_lost`.
+            expiry.next = expiry.next.min(now.saturating_add(terms.probe_timeout));
+        }
+        expiry
     }
 
-    /// Gives the place back. `false` if it was taken away.
-    pub(super) fn give_back(&self, lease: Lease) -> bool {
+    /// Whether a lease ends so late that the clock must have stepped back since it was taken.
+    pub(super) fn are_of_the_future(&self, terms: &Terms, life: u32, now: Instant) -> bool {
+        let mut known = (0..self.len()).filter_map(|slot| self.known(slot, life));
+        known.any(|(_, until)| is_of_the_future(terms, until, now))
+    }
+
+    /// Gives a place back that was taken until `until`. `false` if it was taken away.
+    pub(super) fn give_back(&self, life: u32, lease: Lease, until: Instant) -> bool {
+        let owner = HALF.of32(TAKING.set(taken_first(life), lease.taking.into()));
         self.first(lease.slot).update(|seen| {
-            if OWNER.of32(seen) != lease.owner {
+            if seen != owned(owner, until.as_nanos()) {
                 return Step::Keep(false);
             }
-            Step::Replace(OWNER.set(0, TAKEN.set(lease.owner.into(), 0)), true)
+            Step::Replace(OWNER.set(0, TAKEN.set(owner.into(), 0)), true)
         })
     }
 
@@ -161,17 +188,17 @@ impl<W: Word> Leases<'_, W> {
             if OWNER.of32(self.first(slot).load()) != owner {
                 return Step::Keep(());
             }
-            Step::Replace(owned(owner, until.as_nanos()), ())
+            Step::Replace(owned(owner, until.as_nanos() >> 32), ())
         });
-        Lease { slot, owner, until }
+        Lease { slot, taking: TAKING.of32(owner.into()) }
     }
 
     /// The owner of a place that is taken in `life`, and until when.
     fn known(&self, slot: u32, life: u32) -> Option<(u32, Instant)> {
-        let (high, low) = (self.first(slot).load(), self.second(slot).load());
-        let owner = OWNER.of(high);
-        let known = is_taken_in(owner, life) && OWNER.of(low) == owner;
-        known.then(|| (OWNER.of32(high), joined(high, low)))
+        let (low, high) = (self.first(slot).load(), self.second(slot).load());
+        let owner = OWNER.of(low);
+        let known = is_taken_in(owner, life) && OWNER.of(high) == owner;
+        known.then(|| (OWNER.of32(low), joined(high, low)))
     }
 
     fn len(&self) -> u32 {
@@ -192,17 +219,25 @@ impl<W: Word> Leases<'_, W> {
 
 /// Also when the clock has stepped back so far that the lease seems to be of the future.
 fn is_expired(terms: &Terms, until: Instant, now: Instant) -> bool {
-    let latest = now.saturating_add(terms.probe_timeout).saturating_add(MAX_STEP_BACK);
-    now >= until || until > latest
+    now >= until || is_of_the_future(terms, until, now)
+}
+
+fn is_of_the_future(terms: &Terms, until: Instant, now: Instant) -> bool {
+    until > now.saturating_add(terms.probe_timeout).saturating_add(MAX_STEP_BACK)
 }
 
 fn is_taken_in(owner: u64, life: u32) -> bool {
     TAKEN.of(owner) != 0 && LEASE_LIFE.of(owner) == LEASE_LIFE.of(LEASE_LIFE.set(0, life.into()))
 }
 
+/// The owner that takes a place in `life` first.
+fn taken_first(life: u32) -> u64 {
+    LEASE_LIFE.set(TAKEN.set(0, 1), life.into())
+}
+
 /// The owner that takes a place in `life` after `before`.
 fn taken_next(before: u64, life: u32) -> u32 {
-    let fresh = LEASE_LIFE.set(TAKEN.set(0, 1), life.into());
+    let fresh = taken_first(life);
     let same_life = LEASE_LIFE.of(before) == LEASE_LIFE.of(fresh);
     let taking = if same_life { TAKING.of(before) + 1 } else { 0 };
     HALF.of32(TAKING.set(fresh, taking))

@@ -107,8 +107,15 @@ impl Terms {
     }
 
     /// Whether it matters how long calls take.
+    #[inline]
     pub(crate) const fn times_calls(&self) -> bool {
         self.slow_after_ns != u64::MAX
+    }
+
+    /// Whether somebody who reports has to know the time.
+    #[inline]
+    pub(super) const fn times_reports(&self) -> bool {
+        self.times_calls() || self.by_time
     }
 
     /// Whether breaks depend on chance.

@@ -1,11 +1,13 @@
 //! What goes into the machine and what comes out of it.
 
+use core::fmt;
 use core::time::Duration;
 
 use steadfast_core::Instant;
 
 use super::control::{Control, Kind};
 use super::stamp::Lease;
+use super::word::Field;
 
 /// What a breaker does with calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,20 +25,90 @@ pub enum Phase {
 }
 
 /// Leave for one call, to be reported on once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// Two words, so that it stays in registers from the decision to the report:
+///
+/// ```text
+///  63    47 46      45      44     34 33     26 25        0
+/// ┌────────┬───────┬───────┬─────────┬─────────┬───────────┐   ┌───────┐
+/// │ 0      │ noted │ probe │ taking  │ slot    │ life      │   │ began │
+/// └────────┴───────┴───────┴─────────┴─────────┴───────────┘   └───────┘
+/// ```
+///
+/// - *taking*, *slot*: of a probe's lease.
+/// - *noted*: it was counted as slow already.
+/// - *began*: when, where that matters.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Pass {
-    pub(super) life: u32,
-    pub(super) lease: Option<Lease>,
-    /// When it began, where that matters.
+    word: u64,
     pub(super) began: Instant,
-    /// It was counted as slow already.
-    pub(super) noted: bool,
 }
 
+const PASS_LIFE: Field = Field::lowest(26);
+const SLOT: Field = PASS_LIFE.above(8);
+const TAKING: Field = SLOT.above(11);
+const PROBE: Field = TAKING.above(1);
+const NOTED: Field = PROBE.above(1);
+
 impl Pass {
+    #[inline]
+    pub(super) const fn new(life: u32, began: Instant) -> Self {
+        Self { word: life as u64, began }
+    }
+
+    pub(super) const fn with_lease(self, lease: Lease) -> Self {
+        let word = SLOT.set(self.word, lease.slot as u64);
+        let word = TAKING.set(word, lease.taking as u64);
+        Self { word: PROBE.set(word, 1), ..self }
+    }
+
+    #[inline]
+    pub(super) const fn life(self) -> u32 {
+        PASS_LIFE.of32(self.word)
+    }
+
+    /// Whether it is of this life, and nothing else has to be known of it.
+    #[inline]
+    pub(super) const fn is_plain_of(self, life: u32) -> bool {
+        self.word == life as u64
+    }
+
     /// Whether the call is a probe of a half-open breaker.
+    #[inline]
     pub const fn is_probe(&self) -> bool {
-        self.lease.is_some()
+        PROBE.of(self.word) != 0
+    }
+
+    pub(super) const fn lease(self) -> Option<Lease> {
+        let lease = Lease { slot: SLOT.of32(self.word), taking: TAKING.of32(self.word) };
+        if self.is_probe() { Some(lease) } else { None }
+    }
+
+    pub(super) const fn is_noted(self) -> bool {
+        NOTED.of(self.word) != 0
+    }
+
+    pub(super) const fn note(&mut self) {
+        self.word = NOTED.set(self.word, 1);
+    }
+
+    /// Takes it, and leaves one that does not have to be given back.
+    #[inline]
+    pub(crate) const fn take(&mut self) -> Self {
+        let taken = *self;
+        self.word = 0;
+        taken
+    }
+}
+
+impl fmt::Debug for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pass")
+            .field("life", &self.life())
+            .field("lease", &self.lease())
+            .field("began", &self.began)
+            .field("noted", &self.is_noted())
+            .finish()
     }
 }
 

@@ -128,7 +128,13 @@ impl Field {
     /// Whether `a` comes after `b`, both as much of a serial number as fits here (RFC 1982).
     #[inline]
     pub(super) const fn is_after(self, a: u64, b: u64) -> bool {
-        let ahead = a.wrapping_sub(b) & self.mask;
+        let ahead = self.ahead(a, b);
         ahead != 0 && ahead <= self.mask / 2
+    }
+
+    /// How far `a` is ahead of `b`, both as much of a serial number as fits here.
+    #[inline]
+    pub(super) const fn ahead(self, a: u64, b: u64) -> u64 {
+        a.wrapping_sub(b) & self.mask
     }
 }

@@ -113,8 +113,9 @@ impl Queue {
     /// Moves the deadline of a place that was given another one while it waits.
     pub(crate) fn set_deadline(&mut self, ticket: Ticket, deadline: Instant) {
         let slot = ticket.slot;
-        let before = mem::replace(&mut self.node_mut(slot).place.deadline, deadline);
+        let before = self.node(slot).place.deadline;
         if before != deadline {
+            self.node_mut(slot).place.deadline = deadline;
             self.deadlines.remove(&(before, slot));
             self.watch_deadline(slot);
         }
@@ -144,7 +145,12 @@ impl Queue {
             self.nudge_to_set_its_own(TURN, turn, me, errands);
             self.nudge_to_set_its_own(DEADLINE, deadline, me, errands);
         }
-        errands.arm = [self.arm(TURN, turn, now, me), self.arm(DEADLINE, deadline, now, me)];
+        for (bell, target) in [(TURN, turn), (DEADLINE, deadline)] {
+            // OK: a bell that is pending there is not given out again before it is put back.
+            if let Some(arming) = self.arm(bell, target, now, me) {
+                errands.arm[bell] = Some(arming);
+            }
+        }
     }
 
     /// Wakes the place that an alarm is to be set for, if that is another than the one that is being
@@ -221,22 +227,21 @@ impl Queue {
         &mut self,
         gate: &G,
         now: Instant,
-        bell: usize,
-        alarm: Option<Alarm>,
-        set: Option<(Instant, Ticket)>,
-        lent: Option<Waker>,
-    ) -> Errands {
+        arming: Arming,
+        errands: &mut Errands,
+    ) {
+        let Arming { bell, alarm, at, whom } = arming;
         let failed = alarm.is_none();
+        let set = whom.as_ref().map(|(ticket, _)| (at, *ticket));
         let recall = mem::take(&mut self.bells[bell].recall);
         let rearm = mem::take(&mut self.rearm);
         self.bells[bell] = Bell { alarm, armed: set.filter(|_| !failed), ..Bell::NEW };
-        let mut litter = None;
         let mut nudge = None;
-        if let Some((waker, (at, ticket))) = lent.zip(set) {
+        if let Some((ticket, Whose::Lent(waker))) = whom {
             let node = self.node_mut(ticket.slot);
             let waits = node.serial == ticket.serial && node.state == NodeState::Waiting;
             if !waits || node.waker.is_some() {
-                litter = Some(waker);
+                errands.litter = Some(waker);
                 // The alarm has a waker that may not be the place's any more.
                 self.bells[bell].armed = (!failed).then_some((at, NOBODY));
             } else if recall || failed {
@@ -247,12 +252,12 @@ impl Queue {
                 node.waker = Some(waker);
             }
         }
-        let mut errands = if rearm { self.settle(gate, now, None) } else { Errands::NONE };
+        if rearm {
+            self.settle(gate, now, None, errands);
+        }
         if let Some(nudge) = nudge {
             errands.add_call(nudge);
         }
-        errands.litter = litter;
-        errands
     }
 
     /// When to wake the next, which can be served at `at` and loses nothing if it is late by no

@@ -111,6 +111,7 @@ fn run(options: Options) -> Result<bool, FeedError> {
         }
     }
     let elapsed = client.elapsed();
+    downtime.catch_up();
     progress.end()?;
 
     let delivered = subscription.join().map_err(|_| FeedError::Panicked)??;
