@@ -174,7 +174,7 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
             Some(more) => self.unseen_in(Run { first: run.first, last: run.first + more }),
             None => 0,
         };
-        let batch = self.absorb(run, now);
+        let batch = self.absorb_linked(link.first, run, now);
         // Numbers that do not exist have not come.
         let skipped = match batch {
             // Not believed, or forgotten.
@@ -406,14 +406,13 @@ impl<S: Clone, N> State<S, N> {
         self.next
     }
 
-    /// The lowest number that is above all others; none after the last of all. Before the first number
-    /// nobody may know.
-    pub(crate) const fn first_to_come(&self) -> Option<Option<u64>> {
+    /// The number that comes next, if there is one; `unknown` if anything may be the first.
+    pub(crate) const fn next_or(&self, unknown: u64) -> Option<u64> {
         match self.awaited {
-            None if !self.is_started => None,
-            None if self.next == 0 => Some(None),
-            None => Some(Some(self.next)),
-            awaited => Some(awaited),
+            Some(first) => Some(first),
+            None if !self.is_started => Some(unknown),
+            None if self.next == 0 => None,
+            None => Some(self.next),
         }
     }
 

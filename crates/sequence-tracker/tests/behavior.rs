@@ -72,8 +72,8 @@ mod widths {
     fn nearest(bits: u32, number: u64, near: u64) -> u64 {
         let period = 1_i128 << bits;
         let near = i128::from(near);
-        let low = (near - 2 * period).max(0);
-        let all = (low..near + 2 * period).filter(|n| n % period == i128::from(number));
+        let turn = usize::try_from(period).unwrap();
+        let all = (i128::from(number)..near + 2 * period).step_by(turn);
         u64::try_from(all.min_by_key(|n| ((n - near).abs(), -n)).unwrap()).unwrap()
     }
 
@@ -197,15 +197,15 @@ mod widths {
     fn a_stream_of_sixteen_bits_wraps_again_and_again() {
         let mut state = state::<4>(Config::new().width(Width::U16));
         for number in 65_000..400_000_u64 {
-            if number % 1_000 != 7 {
-                state.record(number & 0xffff, ZERO);
-            } else {
+            if number % 1_000 == 7 {
                 state.give_up_below(number);
+            } else {
+                state.record(number & 0xffff, ZERO);
             }
         }
         assert_eq!(state.right_edge(), Some(399_999));
         assert_eq!(state.extend(0), Some(393_216));
-        assert_eq!(state.record_range(65_534..=1, ZERO).unwrap().too_old, 4);
+        assert_eq!(state.record_range(RangeInclusive::new(65_534, 1), ZERO).unwrap().too_old, 4);
     }
 }
 
@@ -334,7 +334,7 @@ mod gaps {
     fn a_jump_of_a_billion_costs_the_same_as_a_jump_of_two() {
         let mut state = feed::<8>(Config::new(), &[0]);
         let jump = 1_000_000_000;
-        for n in 1..=1_000_000_u64 {
+        for n in 1..=100_000_u64 {
             let missing = jump - 1;
             assert!(matches!(
                 state.record(n * jump, ZERO),
@@ -342,8 +342,8 @@ mod gaps {
             ));
         }
         assert_eq!(state.missing_count(), 8 * (jump - 1));
-        assert_eq!(state.stats().abandoned, (1_000_000 - 8) * (jump - 1));
-        let middle = 1_000_000 * jump - jump / 2;
+        assert_eq!(state.stats().abandoned, (100_000 - 8) * (jump - 1));
+        let middle = 100_000 * jump - jump / 2;
         assert!(state.record(middle, ZERO).is_fresh());
         assert_eq!(state.gaps().len(), 8);
     }
@@ -371,8 +371,7 @@ mod gaps {
         let batch = state.record_range(31..=u64::MAX, ZERO).unwrap();
         assert_eq!((batch.missing, batch.fresh), (10, u64::MAX - 30));
         assert_eq!(state.right_edge(), Some(u64::MAX));
-        #[expect(clippy::reversed_empty_ranges, reason = "it runs backwards")]
-        let backwards = state.record_range(3..=2, ZERO);
+        let backwards = state.record_range(RangeInclusive::new(3, 2), ZERO);
         assert_eq!(backwards, Err(RangeError::Backwards { first: 3, last: 2 }));
     }
 
@@ -386,7 +385,7 @@ mod gaps {
         assert_eq!(state.record_linked(256, 2..=3, ZERO), Err(error));
         assert_eq!(state.record(256, ZERO), Arrival::OutOfRange);
         assert_eq!(state.record_in(1, 256, ZERO), Arrival::OutOfRange);
-        assert_eq!(state.record_range(254..=1, ZERO).unwrap().fresh, 4);
+        assert_eq!(state.record_range(RangeInclusive::new(254, 1), ZERO).unwrap().fresh, 4);
         assert_eq!(state.right_edge(), Some(257));
     }
 
@@ -630,9 +629,15 @@ mod links {
     #[test]
     fn links_wrap_as_numbers_do() {
         let mut state = feed::<2>(Config::new().width(Width::U16), &[65_534]);
-        assert_eq!(state.record_linked(65_534, 65_535..=1, ZERO).unwrap().fresh, 3);
+        assert_eq!(
+            state.record_linked(65_534, RangeInclusive::new(65_535, 1), ZERO).unwrap().fresh,
+            3
+        );
         assert_eq!(state.record_linked(1, 3..=4, ZERO).unwrap().fresh, 3);
         assert_eq!(state.contiguous_through(), Some(65_540));
+        // Half a turn ahead of 10 is the most that is ahead, and it is the predecessor that counts.
+        let mut state = feed::<2>(Config::new().width(Width::U8), &[10]);
+        assert_eq!(state.record_linked(138, 139..=140, ZERO).unwrap().missing, 128);
         let mut state = feed::<2>(Config::new().width(Width::U16), &[65_535]);
         assert_eq!(state.record_linked(65_535, 0..=0, ZERO).unwrap().fresh, 1);
     }
@@ -835,7 +840,8 @@ mod reports {
                 Some((first, nack)) if number - *first <= 16 => {
                     nack.blp |= 1 << (number - *first - 1);
                 }
-                _ => nacks.push((number, Nack { pid: (number & 0xffff) as u16, blp: 0 })),
+                _ => nacks
+                    .push((number, Nack { pid: u16::try_from(number & 0xffff).unwrap(), blp: 0 })),
             }
         }
         nacks.into_iter().map(|(_, nack)| nack).collect()
@@ -882,14 +888,15 @@ mod reports {
     /// RFC 3550, A.8, in floating point.
     #[test]
     fn jitter_is_that_of_rfc_3550() {
+        let cut = |n: u64| u32::try_from(n & 0xffff_ffff).unwrap();
         let mut jitter = Jitter::new(90_000);
         let (mut random, mut before, mut scaled) = (3_u64, None, 0_u32);
         for n in 0..10_000_u64 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let arrival = n * 20_000_000 + (random >> 44);
-            let timestamp = (n * 1_800 + 4_294_000_000) as u32;
+            let timestamp = cut(n * 1_800 + 4_294_000_000);
             jitter.record(ns(arrival), timestamp);
-            let transit = ((arrival * 9 / 100_000) as u32).wrapping_sub(timestamp) as i32;
+            let transit = cut(arrival * 9 / 100_000).wrapping_sub(timestamp).cast_signed();
             if let Some(before) = before {
                 let d = transit.wrapping_sub(before).unsigned_abs();
                 scaled = scaled + d - ((scaled + 8) >> 4);

@@ -967,7 +967,8 @@ impl<const N: usize> Model<N> {
             return;
         }
         let start = self.setup.starts_at.filter(|_| is_new).map(i128::from).or(self.oracle.near());
-        if start.is_some_and(|near| i128::from(wire) - near > MANY) && epoch > known {
+        let far = |near| self.oracle.nearest(wire, near).is_some_and(|n| n - near > MANY);
+        if start.is_some_and(far) && epoch > known {
             return;
         }
         let oracle = &mut self.oracle;

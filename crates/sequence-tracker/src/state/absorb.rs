@@ -60,8 +60,13 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
 
     /// All that can become of numbers.
     pub(super) fn absorb(&mut self, run: Run, now: Instant) -> Batch {
+        self.absorb_linked(run.first, run, now)
+    }
+
+    /// The same of a message that names a number before `run`: where the stream is.
+    pub(super) fn absorb_linked(&mut self, link: u64, run: Run, now: Instant) -> Batch {
         let mut batch = Batch::default();
-        if self.is_before_all(run.first) {
+        if self.is_before_all(link) {
             batch.too_old = run.len();
             self.stats.too_old = self.stats.too_old.saturating_add(batch.too_old);
             return batch;
