@@ -263,7 +263,8 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
             let (run, attempt) = (gap.run, gap.requests);
             if is_old || is_last && is_due {
                 if index > 0 {
-                    // S3: after those below it.
+                    // S3: after those below it, and until then it is not requested.
+                    gap.due = Some(if is_old { due.max(now) } else { due });
                     continue;
                 }
                 self.gaps.take(0);

@@ -780,6 +780,18 @@ mod requests {
     }
 
     #[test]
+    fn one_that_is_to_be_given_up_is_not_requested_meanwhile() {
+        let delays = delays(5).unlimited().max_elapsed(Duration::from_millis(20));
+        let mut state = feed::<4>(Config::new().request(delays), &[1]);
+        state.record(3, ms(10));
+        state.record(5, ms(2));
+        assert_eq!(all_due(&mut state, ms(22)), [request(2, 2, 0)]);
+        assert_eq!(state.due_at(), Some(ms(27)));
+        let given_up = [Due::GaveUp { run: run(2, 2) }, Due::GaveUp { run: run(4, 4) }];
+        assert_eq!(all_due(&mut state, ms(30)), given_up);
+    }
+
+    #[test]
     fn a_gap_that_is_too_old_is_given_up() {
         let delays = delays(50).unlimited().max_elapsed(Duration::from_millis(70));
         let mut state = feed::<4>(Config::new().request(delays), &[1, 3]);
@@ -885,7 +897,7 @@ mod reports {
         assert_eq!(nacks([]).next(), None);
     }
 
-    /// RFC 3550, A.8, in floating point.
+    /// RFC 3550, A.8, as it is written there.
     #[test]
     fn jitter_is_that_of_rfc_3550() {
         let cut = |n: u64| u32::try_from(n & 0xffff_ffff).unwrap();
@@ -896,7 +908,8 @@ mod reports {
             let arrival = n * 20_000_000 + (random >> 44);
             let timestamp = cut(n * 1_800 + 4_294_000_000);
             jitter.record(ns(arrival), timestamp);
-            let transit = cut(arrival * 9 / 100_000).wrapping_sub(timestamp).cast_signed();
+            let transit = cut(arrival * 9 / 100_000).wrapping_sub(timestamp);
+            let transit = i32::from_ne_bytes(transit.to_ne_bytes());
             if let Some(before) = before {
                 let d = transit.wrapping_sub(before).unsigned_abs();
                 scaled = scaled + d - ((scaled + 8) >> 4);

@@ -565,6 +565,10 @@ impl Oracle {
             let gives_up = is_old || (is_last && is_due);
             let requests = !gives_up && is_due;
             let attempt = care.requests;
+            if gives_up && is_old && index > 0 {
+                // Nothing happens to it before those below it are gone.
+                care.due = Some(due.max(now));
+            }
             if requests {
                 care.requests += 1;
                 care.due = Some(now.saturating_add(self.delay(care.requests)));
@@ -845,7 +849,7 @@ impl<const N: usize> Model<N> {
             }
             Op::Linked(from, absent, len) => {
                 let (number, previous) = self.number(from);
-                let (skip, len) = (absent.saturating_add(1), (len % 5).cast_signed());
+                let (skip, len) = (absent.saturating_add(1), i8::try_from(len % 5).unwrap());
                 let first = self.offset(number, previous, skip);
                 let last = self.offset(number, previous, skip.saturating_add(len));
                 let linked = self.oracle.linked(previous, first, last);
@@ -871,6 +875,14 @@ impl<const N: usize> Model<N> {
                 self.same(expected, answer);
                 self.same(expected, self.shared.announce(self.last(wire)));
             }
+            _ => self.look_after(op, now),
+        }
+    }
+
+    /// What is no number of the stream.
+    fn look_after(&mut self, op: Op, now: u64) {
+        let at = Instant::from_nanos(now);
+        match op {
             Op::GiveUpBelow(at) => {
                 let (number, _) = self.number(at);
                 let expected = self.oracle.give_up_below(number);
@@ -930,6 +942,7 @@ impl<const N: usize> Model<N> {
                 self.shared.clock().set_now(Instant::from_nanos(to));
             }
             Op::Await(at, is_late) => self.awaits(at, is_late, now),
+            Op::Record(_) | Op::Range(..) | Op::Linked(..) | Op::Announce(_) => unreachable!(),
         }
     }
 
@@ -1216,7 +1229,7 @@ impl Seen {
         Some(match packet {
             Packet::Edge(by) => edge.saturating_add_signed(by.into()),
             Packet::Window(by, more) => edge
-                .saturating_add_signed(i64::from(by) * self.window.cast_signed() / 16)
+                .saturating_add_signed(i64::from(by) * i64::try_from(self.window).unwrap() / 16)
                 .saturating_add_signed(more.into()),
             Packet::Just(number) => number,
             Packet::Clear => return None,
