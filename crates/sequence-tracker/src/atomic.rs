@@ -96,7 +96,8 @@ impl<const WORDS: usize> SharedReplayWindow<WORDS> {
         });
         match seen {
             Ok(freshness) => {
-                if place.block >= top && freshness.is_fresh() {
+                // One that has just come may not have raised it yet.
+                if place.block >= top {
                     self.raise_top(place.block);
                 }
                 freshness
@@ -123,7 +124,13 @@ impl<const WORDS: usize> SharedReplayWindow<WORDS> {
                 self.raise_top(Place::<WORDS>::block_of(word, place.index));
                 Freshness::TooOld
             }
-            Seen::Yes => Freshness::Duplicate,
+            Seen::Yes => {
+                // So that the edge explains the answer.
+                if place.block >= top {
+                    self.raise_top(place.block);
+                }
+                Freshness::Duplicate
+            }
             Seen::No(_) => Freshness::Fresh,
         }
     }

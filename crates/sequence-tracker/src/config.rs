@@ -58,8 +58,14 @@ pub struct Terms {
     pub(crate) max_late: u64,
     pub(crate) max_gaps: u32,
     pub(crate) request: Option<Policy>,
-    /// `u64::MAX`: no gap is.
-    pub(crate) resync_at: u64,
+    pub(crate) resync_at: Option<u64>,
+}
+
+impl Terms {
+    /// Whether a gap of so many numbers is not worth filling.
+    pub(crate) fn wants_resync(&self, len: u64) -> bool {
+        self.resync_at.is_some_and(|missing| len >= missing)
+    }
 }
 
 impl Default for Config {
@@ -171,12 +177,10 @@ impl Config {
             },
             None => None,
         };
-        let resync_at = match self.resync_at {
-            Some(0) => return Err(ConfigError::ZeroResync),
-            Some(missing) => missing,
-            None => u64::MAX,
-        };
-        let Self { width, starts_at, max_gaps, .. } = *self;
+        if let Some(0) = self.resync_at {
+            return Err(ConfigError::ZeroResync);
+        }
+        let Self { width, starts_at, max_gaps, resync_at, .. } = *self;
         Ok(Terms { width, starts_at, max_jump, max_late, max_gaps, request, resync_at })
     }
 

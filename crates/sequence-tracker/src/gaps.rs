@@ -14,7 +14,7 @@
 //!
 //! Invariants:
 //! - **G1** Runs are sorted, and between two of them there is at least one number.
-//! - **G2** `missing` is how many numbers they have together.
+//! - **G2** `missing` is how many numbers they have together; of all numbers, one less.
 
 use core::ops::RangeInclusive;
 
@@ -30,10 +30,15 @@ pub struct Run {
 }
 
 impl Run {
-    /// How many there are: at most `u64::MAX`, as nothing is missing before the first number of all.
+    /// How many there are: at most `u64::MAX`, though all numbers are one more.
     #[expect(clippy::len_without_is_empty, reason = "a run has a number")]
     pub const fn len(self) -> u64 {
         (self.last - self.first).saturating_add(1)
+    }
+
+    /// What of it is in `other`, which something is.
+    pub(crate) fn cut(self, other: Self) -> Self {
+        Self { first: self.first.max(other.first), last: self.last.min(other.last) }
     }
 
     /// As a range.
@@ -113,11 +118,30 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>> Gaps<S> {
         (self.head, self.len, self.missing) = (0, 0, 0);
     }
 
-    /// Adds a gap above all others. If there is no place the lowest leaves, which may be this one.
-    pub(crate) fn open(&mut self, gap: Gap) -> Option<Run> {
+    /// How many numbers of `run` are missing.
+    pub(crate) fn missing_in(&self, run: Run) -> u64 {
+        let above = self.as_slice().iter().skip(self.first_reaching(run.first));
+        let within = above.take_while(|gap| gap.run.first <= run.last);
+        within.map(|gap| gap.run.cut(run).len()).sum()
+    }
+
+    /// Adds a gap above all others, and says how long it is. If there is no place the lowest leaves,
+    /// which may be this one. One that goes on where the highest ends becomes one with it, and is asked
+    /// for from the first request on again: its new numbers were not yet.
+    pub(crate) fn open(&mut self, gap: Gap) -> (u64, Option<Run>) {
+        if let Some(last) = self.as_mut_slice().last_mut() {
+            // OK: nothing comes after the last number of all.
+            if last.run.last + 1 == gap.run.first {
+                (last.run.last, last.requests) = (gap.run.last, 0);
+                let grown = last.run.len();
+                self.missing = self.missing.saturating_add(gap.run.len());
+                self.invariants();
+                return (grown, None);
+            }
+        }
         let dropped = self.make_room();
         if self.capacity() == 0 {
-            return Some(gap.run);
+            return (gap.run.len(), Some(gap.run));
         }
         if self.head + self.len == self.capacity() {
             let (head, len) = (self.head, self.len);
@@ -129,20 +153,20 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>> Gaps<S> {
         self.len += 1;
         self.missing += gap.run.len();
         self.invariants();
-        dropped
+        (gap.run.len(), dropped)
     }
 
     /// Takes `run` out, tells `taken` what of it was missing, and says how many numbers that were. A gap
     /// in the middle of which it is becomes two; if there is no place for that the lowest of all leaves.
     pub(crate) fn take_out(&mut self, run: Run, mut taken: impl FnMut(Run)) -> (u64, Option<Run>) {
-        let before = self.missing;
         let mut index = self.first_reaching(run.first);
-        let mut dropped = None;
+        let (mut count, mut dropped) = (0_u64, None);
         while let Some(&gap) = self.as_slice().get(index).filter(|gap| gap.run.first <= run.last) {
             let Run { first, last } = gap.run;
             let below = (first < run.first).then(|| Run { first, last: run.first - 1 });
             let above = (last > run.last).then(|| Run { first: run.last + 1, last });
-            taken(Run { first: first.max(run.first), last: last.min(run.last) });
+            count = count.saturating_add(gap.run.cut(run).len());
+            taken(gap.run.cut(run));
             // OK: what is counted is in the list.
             self.missing -= gap.run.len();
             match (below, above) {
@@ -158,8 +182,7 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>> Gaps<S> {
             }
         }
         self.invariants();
-        let after = self.missing + dropped.map_or(0, Run::len);
-        (before - after, dropped)
+        (count, dropped)
     }
 
     /// Takes the gap at `index` out.
@@ -254,7 +277,7 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>> Gaps<S> {
         );
         debug_assert_eq!(
             self.missing,
-            self.as_slice().iter().map(|gap| gap.run.len()).sum::<u64>(),
+            self.as_slice().iter().map(|gap| gap.run.len()).fold(0, u64::saturating_add),
             "G2"
         );
     }

@@ -55,7 +55,7 @@ impl<I: Iterator<Item = Run>> Iterator for Nacks<I> {
         let end = first.saturating_add(16);
         let mut blp = 0;
         while let Some(run) = self.current.filter(|run| run.first <= end) {
-            for number in run.first.max(first.saturating_add(1))..=run.last.min(end) {
+            for number in (run.first..=run.last.min(end)).filter(|&number| number > first) {
                 // OK: 1 to 16 above the first.
                 blp |= 1 << (number - first - 1);
             }

@@ -91,7 +91,8 @@ pub struct State<S = Heap, N = ()> {
     /// What would confirm a restart.
     suspect: Option<u64>,
     needs_resync: bool,
-    epoch: u64,
+    /// 0 is that of numbers that come without one.
+    epoch: Option<u64>,
     /// Of earlier runs, and what cannot be derived.
     stats: Stats,
     notes: N,
@@ -109,7 +110,7 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
             gaps: Gaps::new(gaps),
             suspect: None,
             needs_resync: false,
-            epoch: 0,
+            epoch: None,
             stats: Stats::NONE,
             notes,
         }
@@ -158,19 +159,30 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
         now: Instant,
     ) -> Result<Batch, RangeError> {
         let (first, last) = (*range.start(), *range.end());
-        if first > last || previous >= first {
-            return Err(RangeError::Backwards { first: previous.max(first), last });
+        let link = self.extended(previous, first)?;
+        let Run { last, .. } = self.extended_after(link.last, first, last)?;
+        if link.first == link.last {
+            return Err(RangeError::Backwards { first: previous, last: first });
         }
-        if !self.is_started {
+        if self.near().is_none() {
             return self.record_range(range, now);
         }
         // OK: above `previous`.
-        let run = self.extended(previous + 1, last)?;
-        let batch = self.absorb(run, now);
-        if batch.fresh == run.len() {
-            // Numbers that do not exist have not come.
-            self.stats.skipped = self.stats.skipped.saturating_add(first - previous - 1);
-        }
+        let run = Run { first: link.first + 1, last };
+        let absent = link.last - run.first;
+        let unseen = match absent.checked_sub(1) {
+            Some(more) => self.unseen_in(Run { first: run.first, last: run.first + more }),
+            None => 0,
+        };
+        let batch = self.absorb_linked(link.first, run, now);
+        // Numbers that do not exist have not come.
+        let skipped = match batch {
+            // Not believed, or forgotten.
+            Batch { fresh: 0, .. } => 0,
+            Batch { restarted: Some(_), .. } => absent,
+            _ => unseen,
+        };
+        self.stats.skipped = self.stats.skipped.saturating_add(skipped);
         Ok(batch)
     }
 
@@ -183,12 +195,17 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     pub fn announce(&mut self, number: u64, now: Instant) -> Result<Batch, RangeError> {
         let number = self.extended(number, number)?.last;
         let mut batch = Batch::default();
-        match self.awaited {
-            Some(first) if !self.is_started && number >= first => self.start(first),
-            _ => {}
-        }
-        if self.is_started && number >= self.next && !self.is_at_end() {
-            self.leave_out(Run { first: self.next, last: number }, now, &mut batch);
+        let first = match self.awaited {
+            // Before the first number.
+            Some(first) => first,
+            None if self.is_started && !self.is_at_end() => self.next,
+            None => return Ok(batch),
+        };
+        if number >= first && !self.is_before_all(number) {
+            if !self.is_started {
+                self.start(first);
+            }
+            self.leave_out(Run { first, last: number }, now, &mut batch);
             self.next = number.wrapping_add(1);
         }
         Ok(batch)
@@ -199,11 +216,13 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
         if self.is_started { Some(self.next.wrapping_sub(1)) } else { None }
     }
 
-    /// Everything up to this number has come, was given up, or never will.
+    /// Everything up to this number has come, was given up, or never will. Before the first number: what
+    /// is before the one that has to come first.
     pub fn contiguous_through(&self) -> Option<u64> {
-        match self.gaps.lowest() {
-            Some(gap) => gap.run.first.checked_sub(1),
-            None => self.right_edge(),
+        match (self.gaps.lowest(), self.awaited) {
+            (Some(gap), _) => gap.run.first.checked_sub(1),
+            (None, Some(first)) => first.checked_sub(1),
+            (None, None) => self.right_edge(),
         }
     }
 
@@ -239,17 +258,20 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
             let age = now.saturating_duration_since(gap.since);
             let is_old = policy.max_elapsed().is_some_and(|most| age >= most);
             let is_last = policy.max_retries().is_some_and(|most| gap.requests >= most);
+            // At the end of all times the next one is not later: that is never.
+            let is_due = now >= due && due < Instant::MAX;
             let (run, attempt) = (gap.run, gap.requests);
-            if is_old || is_last && now >= due {
+            if is_old || is_last && is_due {
                 if index > 0 {
-                    // S3: after those below it.
+                    // S3: after those below it, and until then it is not requested.
+                    gap.due = Some(if is_old { due.max(now) } else { due });
                     continue;
                 }
                 self.gaps.take(0);
                 self.lose(run);
                 return Some(Due::GaveUp { run });
             }
-            if now >= due {
+            if is_due {
                 gap.requests = attempt.saturating_add(1);
                 gap.due = Some(now.saturating_add(policy.delay(gap.requests, rng)));
                 return Some(Due::Request { run, attempt });
@@ -261,8 +283,20 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     /// When [`next_due`](State::next_due) has something next, if nothing else happens; the time at which
     /// a gap opened, if it has not been asked since.
     pub fn due_at(&self) -> Option<Instant> {
-        self.terms.request?;
-        self.gaps.as_slice().iter().map(|gap| gap.due.unwrap_or(gap.since)).min()
+        let policy = self.terms.request?;
+        let event = |(index, gap): (usize, &Gap)| {
+            let Some(due) = gap.due else { return Some(gap.since) };
+            let is_last = policy.max_retries().is_some_and(|most| gap.requests >= most);
+            let old = policy.max_elapsed().map(|most| gap.since.saturating_add(most));
+            match old {
+                // S3: it is given up after those below it.
+                _ if index > 0 && is_last => None,
+                Some(old) if old <= due => (index == 0).then_some(old),
+                _ => Some(due),
+            }
+        };
+        let events = self.gaps.as_slice().iter().enumerate().filter_map(event);
+        events.min().filter(|&at| at < Instant::MAX)
     }
 
     /// Gives up all that is missing below `number`, and says how many numbers are lost by that.
@@ -289,10 +323,13 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
         self.needs_resync
     }
 
-    /// A snapshot covers everything through `number`.
+    /// A snapshot covers everything through `number`. If it is so old that a gap above it is too large
+    /// still, another one is needed.
     pub fn resynced(&mut self, number: u64) {
-        (self.needs_resync, self.suspect) = (false, None);
+        self.suspect = None;
         self.cover_through(number);
+        let terms = &self.terms;
+        self.needs_resync = self.gaps().iter().any(|gap| terms.wants_resync(gap.run.len()));
     }
 
     /// Forgets everything, for a new connection or session: whatever comes next is the first. Says how
@@ -308,17 +345,20 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     /// leader's term, a producer's epoch): a higher one than before resets the tracker, and what is of a
     /// lower one is too old.
     pub fn record_in(&mut self, epoch: u64, number: u64, now: Instant) -> Arrival {
-        if epoch < self.epoch {
+        let known = self.epoch.unwrap_or(0);
+        if epoch < known {
+            self.stats.too_old = self.stats.too_old.saturating_add(1);
             return Arrival::TooOld;
-        }
-        if epoch == self.epoch {
-            return self.record(number, now);
         }
         if number > self.terms.width.max() {
             return Arrival::OutOfRange;
         }
-        self.epoch = epoch;
         let was_started = self.is_started;
+        // The first that is heard of ends no other one.
+        let is_first = self.epoch.replace(epoch).is_none() && !was_started;
+        if epoch == known || is_first {
+            return self.record(number, now);
+        }
         let lost = self.reset();
         match self.record(number, now) {
             Arrival::First | Arrival::Ahead { .. } if was_started => Arrival::Reset { lost },
@@ -329,12 +369,15 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     /// The 64-bit number that `number` on the wire means now; `None` if it is not of the configured
     /// width.
     pub const fn extend(&self, number: u64) -> Option<u64> {
-        let near = match (self.right_edge(), self.awaited) {
-            (Some(edge), _) => edge,
-            (None, Some(first)) => first,
-            (None, None) => number,
-        };
-        self.terms.width.extend(number, near)
+        match self.near() {
+            Some(near) => self.terms.width.extend(number, near),
+            None => self.terms.width.extend(number, number),
+        }
+    }
+
+    /// What is known of where the stream is.
+    const fn near(&self) -> Option<u64> {
+        if self.is_started { self.right_edge() } else { self.awaited }
     }
 
     /// What was counted so far, over all restarts.
@@ -362,6 +405,16 @@ impl<S: Clone, N> State<S, N> {
 
     pub(crate) const fn next(&self) -> u64 {
         self.next
+    }
+
+    /// The number that comes next, if there is one; `unknown` if anything may be the first.
+    pub(crate) const fn next_or(&self, unknown: u64) -> Option<u64> {
+        match self.awaited {
+            Some(first) => Some(first),
+            None if !self.is_started => Some(unknown),
+            None if self.next == 0 => None,
+            None => Some(self.next),
+        }
     }
 
     /// Numbers have come in order, and were seen by somebody else.

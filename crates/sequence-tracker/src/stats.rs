@@ -17,7 +17,7 @@ pub struct Stats {
     pub duplicates: u64,
     /// Numbers that came after they had been forgotten.
     pub too_old: u64,
-    /// Numbers that came after a higher one.
+    /// Numbers that came after a higher one had come or been announced.
     pub reordered: u64,
     /// How far below the right edge the latest of them was.
     pub largest_displacement: u64,

@@ -355,8 +355,8 @@ impl<C> SequenceTracker<C> {
             let below = |range: &RangeInclusive<u64>| *range.start() <= number;
             let cut = |range: RangeInclusive<u64>| *range.start()..=number.min(*range.end());
             let mut missing: Vec<_> = inner.state.missing().take_while(below).map(cut).collect();
-            let beyond = inner.state.right_edge().map_or(Some(number), |edge| edge.checked_add(1));
-            if let Some(first) = beyond.filter(|&first| first <= number) {
+            let next = inner.state.next_or(number);
+            if let Some(first) = next.filter(|&first| first <= number) {
                 missing.push(first..=number);
             }
             missing

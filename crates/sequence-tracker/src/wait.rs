@@ -167,17 +167,23 @@ impl<O: Deref<Target: Awaited> + Clone> Acquire<O> {
         if let Limit::Timeout(timeout) = self.limit {
             self.limit = Limit::Deadline(now.saturating_add(timeout));
         }
+        // Before the look: if it says "not yet", something of it was missing.
+        let late = match self.limit {
+            Limit::Deadline(deadline) if now >= deadline => {
+                Some(self.owner.missing_of(self.number))
+            }
+            _ => None,
+        };
         match self.owner.look(self.number, self.run) {
             Seen::Come(through) => Ok(Ok(through)),
             Seen::Over => Ok(Err(AcquireError::Restarted)),
             Seen::NotYet { signals, run } => {
                 self.run = Some(run);
+                if let Some(missing) = late {
+                    return Ok(Err(AcquireError::TimedOut { missing }));
+                }
                 let wait = Wait::new(SignalOf(self.owner.clone()), signals);
                 match self.limit {
-                    Limit::Deadline(deadline) if now >= deadline => {
-                        let missing = self.owner.missing_of(self.number);
-                        Ok(Err(AcquireError::TimedOut { missing }))
-                    }
                     Limit::Deadline(deadline) => Err(wait.deadline(deadline)),
                     Limit::None | Limit::Timeout(_) => Err(wait),
                 }

@@ -29,24 +29,52 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
 
     /// The numbers that a range on the wire means.
     pub(super) fn extended(&self, first: u64, last: u64) -> Result<Run, RangeError> {
-        let (width, bits) = (self.terms.width, self.terms.width.bits());
-        let extend = |number, near| {
-            width.extend(number, near).ok_or(RangeError::OutOfRange { number, bits })
-        };
+        let bits = self.terms.width.bits();
         let near = self.extend(first).ok_or(RangeError::OutOfRange { number: first, bits })?;
-        // The end is the first such number from the beginning on.
-        let run = Run { first: near, last: extend(last, near)? };
-        if run.last < run.first {
+        self.extended_after(near, first, last)
+    }
+
+    /// The numbers that a range means whose beginning on the wire, `first`, is the number `near`.
+    pub(super) fn extended_after(
+        &self,
+        near: u64,
+        first: u64,
+        last: u64,
+    ) -> Result<Run, RangeError> {
+        let (width, bits) = (self.terms.width, self.terms.width.bits());
+        // The end is the number nearest to the beginning.
+        let end = width.extend(last, near).ok_or(RangeError::OutOfRange { number: last, bits })?;
+        if end < near {
             return Err(RangeError::Backwards { first, last });
         }
-        Ok(run)
+        Ok(Run { first: near, last: end })
+    }
+
+    /// How many numbers of a run have not been seen and are not forgotten.
+    pub(super) fn unseen_in(&self, run: Run) -> u64 {
+        let lowest = self.awaited.unwrap_or(self.next);
+        let is_above = !(self.is_started && self.is_at_end()) && run.last >= lowest;
+        let above = if is_above { (run.last - run.first.max(lowest)).saturating_add(1) } else { 0 };
+        self.gaps.missing_in(run).saturating_add(above)
     }
 
     /// All that can become of numbers.
     pub(super) fn absorb(&mut self, run: Run, now: Instant) -> Batch {
+        self.absorb_linked(run.first, run, now)
+    }
+
+    /// The same of a message that names a number before `run`: where the stream is.
+    pub(super) fn absorb_linked(&mut self, link: u64, run: Run, now: Instant) -> Batch {
         let mut batch = Batch::default();
+        if self.is_before_all(link) {
+            batch.too_old = run.len();
+            self.stats.too_old = self.stats.too_old.saturating_add(batch.too_old);
+            return batch;
+        }
         if !self.believes(run) {
-            if self.suspect != Some(run.first) {
+            // As they are on the wire: the edge may have moved on since, and another turn be nearest.
+            let next = self.suspect.map(|next| self.terms.width.truncate(next));
+            if next != Some(self.terms.width.truncate(run.first)) {
                 self.suspect = run.last.checked_add(1);
                 batch.suspect = true;
                 return batch;
@@ -84,19 +112,21 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
         let known = Run { first: run.first.max(self.floor), last };
         batch.too_old = self.floor.min(last.saturating_add(1)).saturating_sub(run.first);
         if known.first <= known.last {
-            let notes = &mut self.notes;
-            let (filled, dropped) =
-                self.gaps.take_out(known, |run| notes.note(Change::Filled { run }));
+            let (notes, mut lowest) = (&mut self.notes, None);
+            let (filled, dropped) = self.gaps.take_out(known, |run| {
+                lowest = lowest.or(Some(run.first));
+                notes.note(Change::Filled { run });
+            });
             if let Some(dropped) = dropped {
                 self.lose(dropped);
                 batch.abandoned = Some(dropped);
             }
             (batch.filled, batch.fresh) = (filled, filled);
             batch.duplicates = known.len() - filled;
-            if filled > 0 {
+            if let Some(lowest) = lowest {
                 self.stats.reordered = self.stats.reordered.saturating_add(filled);
                 self.stats.largest_displacement =
-                    self.stats.largest_displacement.max(edge - known.first);
+                    self.stats.largest_displacement.max(edge - lowest);
             }
         }
         self.stats.too_old = self.stats.too_old.saturating_add(batch.too_old);
@@ -117,12 +147,23 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     /// Opens a gap above all others.
     pub(super) fn leave_out(&mut self, run: Run, now: Instant, batch: &mut Batch) {
         batch.missing = run.len();
-        self.needs_resync |= run.len() >= self.terms.resync_at;
-        let dropped = self.gaps.open(Gap { run, since: now, ..Gap::EMPTY });
+        let (len, dropped) = self.gaps.open(Gap { run, since: now, ..Gap::EMPTY });
+        self.needs_resync |= self.terms.wants_resync(len);
         self.notes.note(Change::Opened { run });
         if let Some(dropped) = dropped {
             self.lose(dropped);
             batch.abandoned = Some(dropped);
+        }
+    }
+
+    /// Whether a number that wraps is nearest to what is known where there are no numbers: before the
+    /// first of all. Its 64-bit number is more than half a turn ahead then.
+    pub(super) const fn is_before_all(&self, number: u64) -> bool {
+        match self.near() {
+            Some(near) if self.terms.width.bits() < 64 => {
+                number.saturating_sub(near) > self.terms.width.max() / 2 + 1
+            }
+            _ => false,
         }
     }
 
@@ -162,11 +203,12 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     pub(super) fn cover_through(&mut self, through: u64) -> u64 {
         if !self.is_started {
             if let Some(first) = through.checked_add(1) {
-                self.awaited = Some(first);
+                self.awaited = Some(self.awaited.map_or(first, |awaited| awaited.max(first)));
             } else {
-                // Nothing comes after the last of all.
+                // Nothing comes after the last of all, which is the only one that counts.
                 self.start(through);
                 self.next = 0;
+                self.stats.skipped = self.stats.skipped.saturating_add(1);
             }
             return 0;
         }

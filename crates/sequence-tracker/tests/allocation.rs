@@ -1,0 +1,102 @@
+//! A tracker with its gaps in an array allocates nothing, and neither do the replay windows.
+
+#![cfg(all(feature = "std", not(loom)))]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Duration;
+
+use steadfast_backoff::Random;
+use steadfast_core::{Instant, ManualClock};
+use steadfast_sequence_tracker::{Config, Gap, ReplayWindow, SharedReplayWindow, nacks};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: it is the system's allocator; counting does not allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _torn_down = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How often `run` allocates.
+fn allocations(run: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.with(Cell::get);
+    run();
+    ALLOCATIONS.with(Cell::get) - before
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(Box::new(7_u8))), 1);
+}
+
+#[test]
+fn an_array_is_all_the_memory_there_is() {
+    let delays = steadfast_backoff::Config::constant(Duration::from_millis(5));
+    let mut rng = Random::from_seed(1);
+    let now = Instant::ZERO;
+    let count = allocations(|| {
+        let config = Config::new().request(delays).max_jump(1 << 40).resync_at(50);
+        let mut state = config.state_in([Gap::EMPTY; 8]).unwrap();
+        for number in (0..1_000).map(|n| n * 7 % 999 + n) {
+            state.record(number, now);
+            state.record_range(number..=number + 2, now).unwrap();
+            state.record_linked(number, number + 2..=number + 3, now).unwrap();
+            while state
+                .next_due(now.saturating_add(Duration::from_secs(number)), &mut rng)
+                .is_some()
+            {}
+        }
+        state.announce(1 << 20, now).unwrap();
+        assert!(nacks(state.gaps().iter().map(Gap::run)).count() > 9);
+        assert!(state.missing().count() > 0 && state.needs_resync());
+        state.give_up_below(1 << 10);
+        state.skip_to(1 << 11);
+        state.resynced(1 << 19);
+        state.record_in(2, 7, now);
+        state.reset();
+        let _copy = state.clone();
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn windows_do_not_allocate() {
+    let count = allocations(|| {
+        let mut window = ReplayWindow::<16>::new();
+        let shared = SharedReplayWindow::<33>::new();
+        for number in (0..10_000).map(|n| n * 7 % 1_000 + n) {
+            assert_eq!(window.check(number), window.record(number));
+            assert_eq!(shared.check(number), shared.record(number));
+        }
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn numbers_in_order_do_not_allocate_in_the_shared_tracker_either() {
+    let tracker = Config::new().build_with(ManualClock::new()).unwrap();
+    tracker.record(1);
+    tracker.record(5);
+    let count = allocations(|| {
+        assert!((6..1_000).all(|number| tracker.record(number).is_fresh()));
+        assert_eq!((tracker.missing_count(), tracker.right_edge()), (3, Some(999)));
+        assert_eq!(tracker.acquire(1).wait(), Ok(1));
+    });
+    assert_eq!(count, 0);
+}
