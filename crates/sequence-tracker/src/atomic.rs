@@ -96,7 +96,9 @@ impl<const WORDS: usize> SharedReplayWindow<WORDS> {
         });
         match seen {
             Ok(freshness) => {
-                if place.block >= top && freshness.is_fresh() {
+                if place.block >= top {
+                    // RACE: also of a duplicate, as the other one may not have done it yet. Model:
+                    // `a_duplicate_is_not_above_the_edge`.
                     self.raise_top(place.block);
                 }
                 freshness
@@ -123,7 +125,13 @@ impl<const WORDS: usize> SharedReplayWindow<WORDS> {
                 self.raise_top(Place::<WORDS>::block_of(word, place.index));
                 Freshness::TooOld
             }
-            Seen::Yes => Freshness::Duplicate,
+            Seen::Yes => {
+                if place.block >= top {
+                    // RACE: as in `record`. Model: `a_checked_duplicate_is_not_above_the_edge`.
+                    self.raise_top(place.block);
+                }
+                Freshness::Duplicate
+            }
             Seen::No(_) => Freshness::Fresh,
         }
     }
