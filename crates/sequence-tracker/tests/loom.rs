@@ -584,6 +584,19 @@ fn a_reset_ends_an_acquire_or_comes_before_it() {
 }
 
 #[test]
+fn a_reset_ends_whoever_waits() {
+    model(|| {
+        let tracker = Arc::new(begun());
+        let mut acquire = Acquire::new(Arc::clone(&tracker), 9);
+        let poll = Pin::new(&mut acquire).poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(poll, Poll::Pending);
+        let thread = thread::spawn(move || tracker.reset());
+        assert_eq!(block_on(acquire), Err(AcquireError::Restarted));
+        assert_eq!(thread.join().unwrap(), 0);
+    });
+}
+
+#[test]
 fn a_reset_against_a_number_in_order() {
     beside(
         begun,
