@@ -3,6 +3,7 @@
 
 pub mod backoff;
 pub mod cases;
+pub mod sequence_tracker;
 pub mod token_bucket;
 
 use std::future::Future;
@@ -16,6 +17,7 @@ use crate::cases::Case;
 pub fn cases() -> Vec<Case> {
     let mut cases = token_bucket::cases();
     cases.extend(backoff::cases());
+    cases.extend(sequence_tracker::cases());
     cases
 }
 

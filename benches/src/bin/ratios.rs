@@ -12,7 +12,7 @@ use steadfast_benches::cases;
 use steadfast_benches::cases::{Case, Run};
 
 /// The peers whose ratios are of interest, one for each crate.
-const PEERS: [&str; 2] = ["governor", "backon"];
+const PEERS: [&str; 5] = ["governor", "backon", "boringtun", "rangemap", "mutex"];
 
 const SLICE: Duration = Duration::from_millis(2);
 /// Starting two threads takes a while.
