@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod cases;
 pub mod circuit_breaker;
+pub mod sequence_tracker;
 pub mod token_bucket;
 
 use std::future::Future;
@@ -18,6 +19,7 @@ pub fn cases() -> Vec<Case> {
     let mut cases = token_bucket::cases();
     cases.extend(backoff::cases());
     cases.extend(circuit_breaker::cases());
+    cases.extend(sequence_tracker::cases());
     cases
 }
 

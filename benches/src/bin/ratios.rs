@@ -12,7 +12,16 @@ use steadfast_benches::cases;
 use steadfast_benches::cases::{Case, Run};
 
 /// The peers whose ratios are of interest: in each group, the first of them.
-const PEERS: [&str; 5] = ["governor", "backon", "recloser", "failsafe", "tower-resilience"];
+const PEERS: [&str; 8] = [
+    "governor",
+    "backon",
+    "recloser",
+    "failsafe",
+    "tower-resilience",
+    "boringtun",
+    "rangemap",
+    "mutex",
+];
 
 const SLICE: Duration = Duration::from_millis(2);
 /// Starting two threads takes a while.

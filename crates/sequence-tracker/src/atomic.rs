@@ -5,12 +5,15 @@
 //!         ┌──────────────────────────────┬────────────┐
 //!         │ round                        │ seen       │   × WORDS
 //!         └──────────────────────────────┴────────────┘
-//!  number = (round × WORDS + index of the word) × 8 + bit
+//!  number = (round × WORDS + turn of the word) × 8 + bit
 //! ```
 //!
 //! A word covers 8 numbers in a row, and says which ones: *round* is how many times the words have been
 //! used up to them. Nothing of that is cut off, so a word of another round is always told apart, however
 //! far a jump was: a jump moves one word and clears nothing.
+//!
+//! Words whose turns follow each other are a cache line apart, so that receivers who take a few numbers
+//! each do not write to the same line.
 //!
 //! *Top* is the highest block of 8 numbers that is known, plus 1; it only grows, and follows the words:
 //! whoever finds a word that is ahead of it moves it on. The right edge is the highest bit of the word of
@@ -62,8 +65,12 @@ const SEEN: u64 = (1 << NUMBERS) - 1;
 pub struct SharedReplayWindow<const WORDS: usize> {
     words: [AtomicU64; WORDS],
     /// The highest block, plus 1; 0 if nothing has come.
-    top: AtomicU64,
+    top: Alone,
 }
+
+/// On a cache line of its own: everybody reads the top.
+#[repr(align(64))]
+struct Alone(AtomicU64);
 
 impl<const WORDS: usize> SharedReplayWindow<WORDS> {
     /// How many numbers the window covers.
@@ -75,7 +82,7 @@ impl<const WORDS: usize> SharedReplayWindow<WORDS> {
         pub const fn new() -> Self {
             // A round has to fit beside the 8 bits: 2⁶⁴ / (8 × 33) < 2⁵⁶.
             const { assert!(WORDS >= 33 && WORDS <= 2_049, "a window of 33 to 2,049 words") };
-            Self { words: zeros(), top: AtomicU64::new(0) }
+            Self { words: zeros(), top: Alone(AtomicU64::new(0)) }
         }
     }
 
@@ -96,15 +103,16 @@ impl<const WORDS: usize> SharedReplayWindow<WORDS> {
         });
         match seen {
             Ok(freshness) => {
-                // One that has just come may not have raised it yet.
                 if place.block >= top {
+                    // RACE: also of a duplicate, as the other one may not have done it yet. Model:
+                    // `a_duplicate_is_not_above_the_edge`.
                     self.raise_top(place.block);
                 }
                 freshness
             }
             Err(word) => {
                 // So that the edge explains the answer.
-                self.raise_top(Place::<WORDS>::block_of(word, place.index));
+                self.raise_top(place.block_in(word));
                 Freshness::TooOld
             }
         }
@@ -121,12 +129,12 @@ impl<const WORDS: usize> SharedReplayWindow<WORDS> {
         let word = self.word(place.index);
         match place.look(word) {
             Seen::Later => {
-                self.raise_top(Place::<WORDS>::block_of(word, place.index));
+                self.raise_top(place.block_in(word));
                 Freshness::TooOld
             }
             Seen::Yes => {
-                // So that the edge explains the answer.
                 if place.block >= top {
+                    // RACE: as in `record`. Model: `a_checked_duplicate_is_not_above_the_edge`.
                     self.raise_top(place.block);
                 }
                 Freshness::Duplicate
@@ -139,9 +147,9 @@ impl<const WORDS: usize> SharedReplayWindow<WORDS> {
     pub fn right_edge(&self) -> Option<u64> {
         loop {
             let block = self.top().checked_sub(1)?;
-            let index = Place::<WORDS>::of_block(block).index;
-            let word = self.word(index);
-            let known = Place::<WORDS>::block_of(word, index);
+            let place = Place::<WORDS>::of_block(block);
+            let word = self.word(place.index);
+            let known = place.block_in(word);
             if known == block {
                 // OK: the word of the top has a bit.
                 return Some(block * NUMBERS + u64::from((word & SEEN).ilog2()));
@@ -159,19 +167,16 @@ impl<const WORDS: usize> SharedReplayWindow<WORDS> {
     }
 
     fn raise_top(&self, block: u64) {
-        update(
-            &self.top,
-            |top| {
-                if top > block { Step::Keep(()) } else { Step::Replace(block + 1, ()) }
-            },
-        );
+        update(&self.top.0, |top| {
+            if top > block { Step::Keep(()) } else { Step::Replace(block + 1, ()) }
+        });
     }
 
     #[inline]
     fn top(&self) -> u64 {
         // ORDERING: Acquire partners with the Release of `raise_top`: the word of the top block is seen
         // with its bit.
-        self.top.load(Ordering::Acquire)
+        self.top.0.load(Ordering::Acquire)
     }
 
     #[inline]
@@ -215,6 +220,16 @@ enum Seen {
 }
 
 impl<const WORDS: usize> Place<WORDS> {
+    /// From one turn to the next: at least a cache line, and each word has a turn.
+    const STRIDE: u64 = {
+        let mut stride = 8;
+        // OK: at most 2¹¹ words.
+        while !are_coprime(stride, WORDS as u64) {
+            stride += 1;
+        }
+        stride
+    };
+
     #[inline]
     fn of(number: u64) -> Self {
         Self { bit: 1 << (number % NUMBERS), ..Self::of_block(number / NUMBERS) }
@@ -225,14 +240,15 @@ impl<const WORDS: usize> Place<WORDS> {
     fn of_block(block: u64) -> Self {
         let words = WORDS as u64;
         // OK: below the number of words.
-        let index = (block % words) as usize;
+        let index = (block % words * Self::STRIDE % words) as usize;
         Self { block, index, round: block / words, bit: 0 }
     }
 
-    /// The block that a word is about.
-    fn block_of(word: u64, index: usize) -> u64 {
+    /// The block that the word here is about.
+    fn block_in(self, word: u64) -> u64 {
+        let words = WORDS as u64;
         // OK: it was made of a block.
-        (word >> NUMBERS) * WORDS as u64 + index as u64
+        (word >> NUMBERS) * words + self.block % words
     }
 
     /// Whether the whole block is below the window.
@@ -256,4 +272,11 @@ impl<const WORDS: usize> Place<WORDS> {
             cmp::Ordering::Less => Seen::No(self.round << NUMBERS | self.bit),
         }
     }
+}
+
+const fn are_coprime(mut a: u64, mut b: u64) -> bool {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a == 1
 }

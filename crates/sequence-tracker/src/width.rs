@@ -22,19 +22,23 @@ use crate::config::ConfigError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "u32", into = "u32"))]
-pub struct Width(u32);
+pub struct Width {
+    bits: u32,
+    /// What every comparison needs.
+    max: u64,
+}
 
 impl Width {
     /// 8 bits.
-    pub const U8: Self = Self(8);
+    pub const U8: Self = Self::of(8);
     /// 16 bits: RTP.
-    pub const U16: Self = Self(16);
+    pub const U16: Self = Self::of(16);
     /// 32 bits: TCP, `IPsec`, Kafka's producers.
-    pub const U32: Self = Self(32);
+    pub const U32: Self = Self::of(32);
     /// 48 bits: DTLS, SRTP's index.
-    pub const U48: Self = Self(48);
+    pub const U48: Self = Self::of(48);
     /// 64 bits: it never wraps.
-    pub const U64: Self = Self(64);
+    pub const U64: Self = Self::of(64);
 
     /// Any width.
     ///
@@ -43,19 +47,23 @@ impl Width {
     /// Unless it is 2 to 64 bits.
     pub const fn new(bits: u32) -> Result<Self, ConfigError> {
         match bits {
-            2..=64 => Ok(Self(bits)),
+            2..=64 => Ok(Self::of(bits)),
             _ => Err(ConfigError::WidthOutOfRange { bits }),
         }
     }
 
+    const fn of(bits: u32) -> Self {
+        Self { bits, max: u64::MAX >> (64 - bits) }
+    }
+
     /// The number of bits.
     pub const fn bits(self) -> u32 {
-        self.0
+        self.bits
     }
 
     /// The largest number of this width.
     pub const fn max(self) -> u64 {
-        u64::MAX >> (64 - self.0)
+        self.max
     }
 
     /// The number whose low bits are `number` and that is nearest to `near`; of two that are equally
@@ -64,10 +72,10 @@ impl Width {
         if number > self.max() {
             return None;
         }
-        if self.0 == 64 {
+        if self.bits == 64 {
             return Some(number);
         }
-        let period = 1 << self.0;
+        let period = 1 << self.bits;
         let ahead = number.wrapping_sub(near) & self.max();
         // OK: `ahead` is below the period. At the ends of all numbers there is only one of the two.
         match (near.checked_add(ahead), near.checked_sub(period - ahead)) {
