@@ -1081,7 +1081,7 @@ fn changes_of_two_threads_are_seen_in_order() {
 fn a_reader_who_waits_is_woken_by_a_change_and_by_the_end() {
     wide_model(|| {
         let breaker = shared(brittle());
-        let mut changes = breaker.changes();
+        let mut changes = breaker.changes().into_iter();
         let reader = thread::spawn(move || {
             assert_eq!(changes.next().map(|seen| seen.change.life), Some(2));
             assert!(changes.next().is_none());
