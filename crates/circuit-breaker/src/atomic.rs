@@ -12,7 +12,9 @@ use steadfast_core::sync::atomic::{AtomicU64, Ordering, fence};
 use steadfast_core::sync::zeros;
 use steadfast_core::{Clock, Instant, Line, Step, SystemClock, const_unless_loom, update};
 
-use crate::changes::{Deferred, Feed};
+#[cfg(feature = "wait")]
+use crate::changes::Deferred;
+use crate::changes::Feed;
 use crate::config::{Config, ConfigError};
 use crate::error::{Name, TryAcquireError};
 use crate::hooks::Hooks;
@@ -83,6 +85,7 @@ pub struct CircuitBreaker<C = SystemClock, M: Memory = Heap> {
     hooks: Hooks,
     line: Line,
     feed: Feed,
+    #[cfg(feature = "wait")]
     deferred: Deferred,
 }
 
@@ -241,6 +244,7 @@ impl Config {
                 hooks: Hooks::NONE,
                 line: Line::new(),
                 feed: Feed::new(),
+                #[cfg(feature = "wait")]
                 deferred: Deferred::new(),
             }
         }
