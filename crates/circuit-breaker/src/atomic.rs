@@ -549,6 +549,17 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
         given.unwrap_or_else(|| self.clock.now())
     }
 
+    /// The time, and until when an open breaker refuses everybody.
+    #[inline(never)]
+    fn refuse(&self, given: Option<Instant>) -> (Instant, Option<Instant>) {
+        let now = given.unwrap_or_else(|| self.clock.now());
+        let refused = self.state.refuses_until(now);
+        if refused.is_some() {
+            self.count(false);
+        }
+        (now, refused)
+    }
+
     #[inline(never)]
     fn begin_closely(&self, now: Instant) -> Decision {
         let (decision, effects) = self.state.begin(false, now);
@@ -583,9 +594,8 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
             self.count(true);
             return Ok(pass);
         }
-        let now = now.unwrap_or_else(|| self.clock.now());
-        if let Some(until) = self.state.refuses_until(now) {
-            self.count(false);
+        let (now, refused) = self.refuse(now);
+        if let Some(until) = refused {
             return Err(TryAcquireError::Open { retry_at: until, now, name: self.name });
         }
         self.begin_closely(now).granted(now, self.name)
