@@ -7,6 +7,7 @@
 use arbitrary::Unstructured;
 
 pub mod backoff;
+pub mod circuit_breaker;
 pub mod policy;
 pub mod retry;
 pub mod token_bucket;
@@ -17,8 +18,9 @@ pub mod token_bucket;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 4] = [
+pub const TARGETS: [(&str, Target); 5] = [
     ("backoff", backoff::run),
+    ("circuit_breaker", circuit_breaker::run),
     ("policy", policy::run),
     ("retry", retry::run),
     ("token_bucket", token_bucket::run),

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use steadfast::backoff::{self, Event, GaveUp, Jitter, Next, Policy, Random, RetryError};
+use steadfast::circuit_breaker::{
+    self, CallError, Changes, CircuitBreaker, Counted, Outcome, Phase,
+};
 use steadfast::token_bucket::{self, AcquireError, Rate, TokenBucket, TryAcquireError};
 use steadfast::{Clock, Instant, ManualClock, Timer};
 
@@ -255,4 +258,336 @@ fn an_attempt_cut_off_while_it_waits_for_its_token_takes_none() {
     assert_eq!(run(&clock, retry.run()), Ok(200));
     assert_eq!(server.calls.take(), [0, 100, 200]);
     assert_eq!((bucket.available(), bucket.stats().line.waiting), (0, 0));
+}
+
+mod breakers {
+    use super::*;
+
+    type Through<T> = Result<T, CallError<Error>>;
+
+    /// Opens after three failures in a row, for 100 ms, and closes with the first probe that works.
+    fn config() -> circuit_breaker::Config {
+        circuit_breaker::Config::new()
+            .consecutive_failures(3)
+            .break_duration(ms(100))
+            .close_after(1)
+            .counted(true)
+            .name("server")
+    }
+
+    /// What its refusal says, and only that.
+    fn retry_after<T>(outcome: &Through<T>) -> Option<Duration> {
+        match outcome {
+            Err(CallError::Rejected(refusal)) => refusal.retry_after(),
+            _ => None,
+        }
+    }
+
+    fn of(changes: &mut Changes) -> Vec<(u64, Phase)> {
+        let next = || changes.try_next().map(|seen| seen.change);
+        std::iter::from_fn(next)
+            .map(|change| (change.at.as_nanos() / 1_000_000, change.to))
+            .collect()
+    }
+
+    /// What came of it.
+    #[derive(Debug, PartialEq)]
+    struct Story {
+        result: Result<u64, RetryError<u64, CallError<Error>>>,
+        /// When the server was called.
+        calls: Vec<u64>,
+        /// What followed each attempt.
+        next: Vec<Next>,
+        /// When the breaker became what.
+        changes: Vec<(u64, Phase)>,
+        counted: Option<Counted>,
+    }
+
+    /// What is tried.
+    #[derive(Clone, Copy)]
+    struct Plot<'a> {
+        policy: &'a Policy,
+        works_from_ms: u64,
+        with_hint: bool,
+        /// Whether a refusal is worth another attempt.
+        when: fn(&Through<u64>) -> bool,
+    }
+
+    impl Plot<'_> {
+        fn on_a_thread(self) -> Story {
+            let clock = Hurried(ManualClock::new());
+            let server = Server::new(clock.clone(), self.works_from_ms);
+            let breaker = config().build_with(clock.clone()).unwrap();
+            let (mut changes, mut next) = (breaker.changes(), Vec::new());
+            let result = self
+                .policy
+                .retry(|_| breaker.call(|| server.call()))
+                .when(self.when)
+                .hint(|outcome| retry_after(outcome).filter(|_| self.with_hint))
+                .notify(|event: &Event<'_, _, _>| next.push(event.next))
+                .clock(clock)
+                .wait();
+            let (calls, changes) = (server.calls.take(), of(&mut changes));
+            Story { result, calls, next, changes, counted: breaker.metrics().counted }
+        }
+
+        fn in_a_task(self) -> Story {
+            let clock = ManualClock::new();
+            let server = Server::new(clock.clone(), self.works_from_ms);
+            let breaker = config().build_with(clock.clone()).unwrap();
+            let (mut changes, mut next) = (breaker.changes(), Vec::new());
+            let retry = self
+                .policy
+                .retry(|_| breaker.call_async(async { server.call() }))
+                .when(self.when)
+                .hint(|outcome| retry_after(outcome).filter(|_| self.with_hint))
+                .notify(|event: &Event<'_, _, _>| next.push(event.next))
+                .clock(clock.clone());
+            let result = run(&clock, retry.run());
+            let (calls, changes) = (server.calls.take(), of(&mut changes));
+            Story { result, calls, next, changes, counted: breaker.metrics().counted }
+        }
+
+        /// The same for a thread and for a task.
+        fn story(self) -> Story {
+            let story = self.on_a_thread();
+            assert_eq!(self.in_a_task(), story);
+            story
+        }
+    }
+
+    const OPENS_TWICE: [(u64, Phase); 5] = [
+        (20, Phase::Open),
+        (120, Phase::HalfOpen),
+        (120, Phase::Open),
+        (220, Phase::HalfOpen),
+        (220, Phase::Closed),
+    ];
+
+    #[test]
+    fn no_attempt_touches_the_network_while_the_breaker_is_open() {
+        let policy = every_10_ms().max_retries(30).build().unwrap();
+        let when = |outcome: &Through<u64>| outcome.is_err();
+        let story = Plot { policy: &policy, works_from_ms: 150, with_hint: false, when }.story();
+        // Attempts at 0, 10, 20, … ms. The third failure opens it for 100 ms, the first probe as well.
+        assert_eq!((story.result, story.calls), (Ok(220), vec![0, 10, 20, 120, 220]));
+        assert_eq!(story.next, [Next::Backoff(ms(10)); 22], "a refusal is an attempt");
+        assert_eq!(story.changes, OPENS_TWICE);
+        assert_eq!(story.counted, Some(Counted { permitted: 5, rejected: 18 }));
+    }
+
+    #[test]
+    fn with_its_retry_after_as_a_hint_the_next_attempt_is_the_first_probe() {
+        let policy = every_10_ms().build().unwrap();
+        let when = |outcome: &Through<u64>| outcome.is_err();
+        let story = Plot { policy: &policy, works_from_ms: 150, with_hint: true, when }.story();
+        let (wait, hinted) = (Next::Backoff(ms(10)), Next::Hinted(ms(90)));
+        assert_eq!(story.next, [wait, wait, wait, hinted, wait, hinted]);
+        assert_eq!((story.result, story.calls), (Ok(220), vec![0, 10, 20, 120, 220]));
+        assert_eq!(story.changes, OPENS_TWICE);
+        assert_eq!(story.counted, Some(Counted { permitted: 5, rejected: 2 }));
+    }
+
+    #[test]
+    fn a_refusal_is_told_from_other_errors() {
+        let policy = every_10_ms().build().unwrap();
+        let when = |outcome: &Through<u64>| matches!(outcome, Err(CallError::Inner(_)));
+        let story = Plot { policy: &policy, works_from_ms: 150, with_hint: true, when }.story();
+        let error = story.result.unwrap_err();
+        assert_eq!((error.reason, error.attempts), (GaveUp::NotRetryable, 4));
+        let Some(CallError::Rejected(refusal)) = error.into_error() else {
+            panic!("refused by the breaker");
+        };
+        assert_eq!(refusal.retry_after(), Some(ms(90)));
+        assert_eq!(refusal.to_string(), "circuit breaker `server` is open: retry in 90ms");
+        assert_eq!((story.calls, story.changes), (vec![0, 10, 20], vec![(20, Phase::Open)]));
+    }
+
+    #[test]
+    fn retries_end_with_the_refusal_itself() {
+        let policy = every_10_ms().max_retries(5).build().unwrap();
+        let when = |outcome: &Through<u64>| outcome.is_err();
+        let story = Plot { policy: &policy, works_from_ms: 150, with_hint: false, when }.story();
+        let error = story.result.unwrap_err();
+        assert_eq!((error.reason, error.attempts), (GaveUp::RetriesExhausted, 6));
+        assert!(matches!(error.into_error(), Some(CallError::Rejected(_))));
+        assert_eq!(story.calls, [0, 10, 20]);
+    }
+
+    #[test]
+    fn around_a_retry_a_breaker_sees_the_last_outcome_only() {
+        let clock = Hurried(ManualClock::new());
+        let server = Server::new(clock.clone(), 150);
+        let breaker = config().build_with(clock.clone()).unwrap();
+        let policy = every_10_ms().build().unwrap();
+        let result = breaker.call(|| policy.retry(|_| server.call()).clock(clock).wait());
+        assert_eq!((result.unwrap(), server.calls.take().len()), (150, 16));
+        assert_eq!(breaker.metrics().counted, Some(Counted { permitted: 1, rejected: 0 }));
+        assert_eq!(breaker.phase(), Phase::Closed);
+    }
+
+    /// A bucket, a breaker and a server, and attempts that pass through both.
+    struct Three<C> {
+        bucket: TokenBucket<C>,
+        breaker: CircuitBreaker<C>,
+        server: Server<C>,
+    }
+
+    /// What an attempt ends with: refused by the bucket, or what became of it behind.
+    type Limited = Result<u64, CallError<Error>>;
+
+    impl<C: Clock + Clone> Three<C> {
+        fn new(clock: &C, burst: u64, works_from_ms: u64) -> Self {
+            let every_second = token_bucket::Config::new(Rate::per_second(1)).burst(burst);
+            Self {
+                bucket: every_second.build_with(clock.clone()).unwrap(),
+                breaker: config().build_with(clock.clone()).unwrap(),
+                server: Server::new(clock.clone(), works_from_ms),
+            }
+        }
+
+        /// The token, then leave, then the call; what is not called needs no token.
+        fn attempt(&self) -> Limited {
+            self.take()?;
+            self.given_back(self.breaker.call(|| self.server.call()))
+        }
+
+        async fn attempt_async(&self) -> Limited {
+            self.take()?;
+            self.given_back(self.breaker.call_async(async { self.server.call() }).await)
+        }
+
+        fn take(&self) -> Result<(), CallError<Error>> {
+            self.bucket.try_acquire(1).map_err(|refusal| CallError::Inner(Error::Refused(refusal)))
+        }
+
+        fn given_back(&self, outcome: Limited) -> Limited {
+            if outcome.as_ref().is_err_and(CallError::is_rejected) {
+                self.bucket.refund(1);
+            }
+            outcome
+        }
+
+        fn told(self, next: Vec<Next>) -> (Vec<u64>, Vec<Next>, u64, Option<Counted>) {
+            let counted = self.breaker.metrics().counted;
+            (self.server.calls.take(), next, self.bucket.available(), counted)
+        }
+    }
+
+    /// Whoever refuses says when.
+    fn hint(outcome: &Limited) -> Option<Duration> {
+        match outcome.as_ref().err()? {
+            CallError::Rejected(refusal) => refusal.retry_after(),
+            CallError::Inner(error) => error.retry_after(),
+        }
+    }
+
+    #[test]
+    fn a_token_and_then_leave_for_every_attempt_of_a_retry() {
+        let policy = every_10_ms().build().unwrap();
+        let (wait, hinted) = (Next::Backoff(ms(10)), |delay| Next::Hinted(ms(delay)));
+        for (burst, works_from_ms, expected) in [
+            // Five calls, five tokens: the two attempts that the breaker refuses use up none.
+            (
+                5,
+                150,
+                (
+                    vec![0, 10, 20, 120, 220],
+                    vec![wait, wait, wait, hinted(90), wait, hinted(90)],
+                    0,
+                    Some(Counted { permitted: 5, rejected: 2 }),
+                ),
+            ),
+            // At 130 ms there is no token: the bucket refuses, and the breaker is not asked. The next
+            // token comes after the break, and is the probe's.
+            (
+                4,
+                1_000,
+                (
+                    vec![0, 10, 20, 120, 1_000],
+                    vec![wait, wait, wait, hinted(90), wait, hinted(870)],
+                    0,
+                    Some(Counted { permitted: 5, rejected: 1 }),
+                ),
+            ),
+        ] {
+            let clock = Hurried(ManualClock::new());
+            let (three, mut next) = (Three::new(&clock, burst, works_from_ms), Vec::new());
+            let result = policy
+                .retry(|_| three.attempt())
+                .hint(hint)
+                .notify(|event: &Event<'_, _, _>| next.push(event.next))
+                .clock(clock)
+                .wait();
+            assert_eq!(result.ok(), expected.0.last().copied());
+            assert_eq!(three.told(next), expected);
+
+            let clock = ManualClock::new();
+            let (three, mut next) = (Three::new(&clock, burst, works_from_ms), Vec::new());
+            let retry = policy
+                .retry(|_| three.attempt_async())
+                .hint(hint)
+                .notify(|event: &Event<'_, _, _>| next.push(event.next))
+                .clock(clock.clone());
+            assert_eq!(run(&clock, retry.run()).ok(), expected.0.last().copied());
+            assert_eq!(three.told(next), expected);
+        }
+    }
+
+    /// Ten calls of a server that answers at once, with a token every 100 ms, through a breaker for
+    /// which 50 ms are slow: how many were made, and how many of them it found slow.
+    fn ten_calls(token_first: bool) -> (usize, u64) {
+        let clock = ManualClock::new();
+        let (server, bucket) = (Server::new(clock.clone(), 0), bucket(clock.clone(), 1));
+        let breaker = circuit_breaker::Config::new()
+            .slow_after(ms(50))
+            .slow_rate(0.5, circuit_breaker::Window::calls(10).minimum(5))
+            .build_with(clock.clone())
+            .unwrap();
+        let calls = async {
+            for _ in 0..10 {
+                if token_first {
+                    bucket.acquire(1).await.unwrap();
+                    let _ = breaker.call_async(async { server.call() }).await;
+                } else {
+                    let call = async {
+                        bucket.acquire(1).await.unwrap();
+                        server.call()
+                    };
+                    let _ = breaker.call_async(call).await;
+                }
+            }
+        };
+        run(&clock, calls);
+        let slow = breaker.metrics().slow_by_calls.map_or(0, |tally| tally.bad);
+        (server.calls.take().len(), slow)
+    }
+
+    #[test]
+    fn the_wait_for_a_token_is_no_part_of_the_call_if_the_token_comes_first() {
+        assert_eq!(ten_calls(true), (10, 0));
+        // With leave first, the fifth call opens it (and the new life has seen none).
+        assert_eq!(ten_calls(false), (5, 0));
+    }
+
+    #[test]
+    fn a_token_refused_behind_the_breaker_is_a_failure_unless_it_is_judged() {
+        let clock = ManualClock::new();
+        let (server, bucket) = (Server::new(clock.clone(), 0), bucket(clock.clone(), 1));
+        let breaker = config().build_with(clock).unwrap();
+        let judged = breaker.judged_by(|result: &Result<u64, Error>| match result {
+            Ok(_) => Outcome::Success,
+            Err(Error::Refused(_)) => Outcome::Ignored,
+            Err(Error::Down) => Outcome::FAILURE,
+        });
+        for _ in 0..5 {
+            assert!(!judged.call(|| server.call_within(&bucket)).is_err_and(|e| e.is_rejected()));
+        }
+        assert_eq!((breaker.phase(), breaker.metrics().consecutive_failures), (Phase::Closed, 0));
+        for _ in 0..3 {
+            breaker.call(|| server.call_within(&bucket)).unwrap_err();
+        }
+        assert_eq!(breaker.phase(), Phase::Open, "of a server that works");
+        assert_eq!(server.calls.take(), [0]);
+    }
 }

@@ -40,6 +40,11 @@ fn backoff_does_what_its_oracle_says_on_every_kept_input() {
 }
 
 #[test]
+fn circuit_breaker_does_what_its_oracle_says_on_every_kept_input() {
+    replay("circuit_breaker");
+}
+
+#[test]
 fn policies_do_what_their_oracle_says_on_every_kept_input() {
     replay("policy");
 }

@@ -113,9 +113,10 @@
 //! ```
 //!
 //! A refusal is an attempt: it uses up a retry and, if there is a budget, what a retry takes from it. And
-//! clients that are hinted the same instant come at the same instant, to find one token. Where that
-//! matters, let the attempt wait for its turn instead (`LIMIT.acquire(1).await?`): a wait that
-//! [`attempt_timeout`](Retry::attempt_timeout) or the deadline cuts off takes no token.
+//! clients that are hinted the same instant come at the same instant, to find one token, or one place for
+//! a probe. Where that matters, let the attempt wait for its turn instead (`LIMIT.acquire(1).await?`): a
+//! wait that [`attempt_timeout`](Retry::attempt_timeout) or the deadline cuts off takes no token. The order
+//! of several is retry, token, circuit breaker, call: the page of `steadfast-circuit-breaker` has why.
 //!
 //! # When not to use it
 //!

@@ -12,7 +12,9 @@ use steadfast_core::sync::atomic::{AtomicU64, Ordering, fence};
 use steadfast_core::sync::zeros;
 use steadfast_core::{Clock, Instant, Line, Step, SystemClock, const_unless_loom, update};
 
-use crate::changes::{Deferred, Feed};
+#[cfg(feature = "wait")]
+use crate::changes::Deferred;
+use crate::changes::Feed;
 use crate::config::{Config, ConfigError};
 use crate::error::{Name, TryAcquireError};
 use crate::hooks::Hooks;
@@ -83,6 +85,7 @@ pub struct CircuitBreaker<C = SystemClock, M: Memory = Heap> {
     hooks: Hooks,
     line: Line,
     feed: Feed,
+    #[cfg(feature = "wait")]
     deferred: Deferred,
 }
 
@@ -241,6 +244,7 @@ impl Config {
                 hooks: Hooks::NONE,
                 line: Line::new(),
                 feed: Feed::new(),
+                #[cfg(feature = "wait")]
                 deferred: Deferred::new(),
             }
         }
@@ -545,6 +549,17 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
         given.unwrap_or_else(|| self.clock.now())
     }
 
+    /// The time, and until when an open breaker refuses everybody.
+    #[inline(never)]
+    fn refuse(&self, given: Option<Instant>) -> (Instant, Option<Instant>) {
+        let now = given.unwrap_or_else(|| self.clock.now());
+        let refused = self.state.refuses_until(now);
+        if refused.is_some() {
+            self.count(false);
+        }
+        (now, refused)
+    }
+
     #[inline(never)]
     fn begin_closely(&self, now: Instant) -> Decision {
         let (decision, effects) = self.state.begin(false, now);
@@ -579,9 +594,8 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
             self.count(true);
             return Ok(pass);
         }
-        let now = now.unwrap_or_else(|| self.clock.now());
-        if let Some(until) = self.state.refuses_until(now) {
-            self.count(false);
+        let (now, refused) = self.refuse(now);
+        if let Some(until) = refused {
             return Err(TryAcquireError::Open { retry_at: until, now, name: self.name });
         }
         self.begin_closely(now).granted(now, self.name)

@@ -72,9 +72,45 @@
 //!
 //! # With the other primitives
 //!
-//! Inside a retry: the breaker's refusal is an error like others, which a retry's `when` can tell from
-//! those that are worth another attempt, and its `retry_after` can be the retry's `hint`. Around a
-//! retry, a breaker sees only the last outcome. Usually it belongs inside.
+//! Inside each other in this order: retry, token, breaker, call. Each attempt asks anew, and one that is
+//! refused does not touch the network. The refusal is an error that a retry's `when` can tell from others,
+//! and its [`retry_after`](TryAcquireError::retry_after) can be the retry's `hint`:
+//!
+//! ```
+//! # #[cfg(feature = "std")] {
+//! use std::time::Duration;
+//! use steadfast_backoff::{Config, Policy};
+//! use steadfast_circuit_breaker::{CallError, CircuitBreaker, TryAcquireError};
+//!
+//! const POLICY: Policy = Config::exponential(Duration::from_millis(50)).build_static();
+//! let breaker = CircuitBreaker::new();
+//!
+//! # fn fetch() -> Result<u32, std::io::Error> { Ok(7) }
+//! let page = POLICY
+//!     .retry(|_| breaker.call(|| fetch()))
+//!     // Forced open, it stays so.
+//!     .when(|outcome| match outcome {
+//!         Err(CallError::Rejected(refusal)) => !matches!(refusal, TryAcquireError::Isolated { .. }),
+//!         outcome => outcome.is_err(),
+//!     })
+//!     // The end of the break: the next attempt is a probe.
+//!     .hint(|outcome| match outcome {
+//!         Err(CallError::Rejected(refusal)) => refusal.retry_after(),
+//!         _ => None,
+//!     })
+//!     .max_hint(Duration::from_secs(30))
+//!     .wait();
+//! # assert_eq!(page.unwrap(), 7);
+//! # }
+//! ```
+//!
+//! - Around a retry, a breaker would see only the last outcome.
+//! - Around a token, it would take the wait for it as part of the call, which makes calls slow and loses
+//!   probes their place, and the bucket's refusal as a failure of the service. If the breaker refuses
+//!   the call for which a token was taken, give it back (`refund`).
+//! - Who is hinted the end of a break comes at the same instant as all the others: P of them are probes,
+//!   and the rest is refused without a hint, to go on by its own backoff. Or let the attempt wait
+//!   ([`acquire`](CircuitBreaker::acquire)).
 //!
 //! # When not to use it
 //!

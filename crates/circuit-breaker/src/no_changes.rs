@@ -5,6 +5,7 @@ use crate::state::Change;
 /// In builds without the `wait` feature: of size zero.
 pub(crate) struct Feed(());
 
+#[expect(clippy::unused_self, reason = "the one with readers uses it")]
 impl Feed {
     pub(crate) const fn new() -> Self {
         Self(())
@@ -12,13 +13,4 @@ impl Feed {
 
     /// Nobody reads.
     pub(crate) const fn publish(&self, _change: Change) {}
-}
-
-/// In builds without the `wait` feature: of size zero.
-pub(crate) struct Deferred(());
-
-impl Deferred {
-    pub(crate) const fn new() -> Self {
-        Self(())
-    }
 }

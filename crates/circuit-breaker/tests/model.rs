@@ -4,7 +4,7 @@
 //! Everything down to `properties` uses no test framework, so that a fuzz target can include this
 //! file and call [`run`].
 
-#![cfg(all(feature = "std", not(loom)))]
+#![cfg(not(loom))]
 
 use std::cell::Cell;
 use std::sync::Arc;

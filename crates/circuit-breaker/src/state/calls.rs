@@ -47,6 +47,8 @@ const LATE: Field = NEXT.above(1);
 const FULL: Field = LATE.above(1);
 const CLEAN: Field = FULL.above(1);
 pub(super) const HEAD_LIFE: Field = CLEAN.above(19);
+/// Both of them.
+const CLEAN_LIFE: Field = FULL.above(1 + 19);
 
 const SLOT_CALL: Field = Field::lowest(28);
 pub(super) const SLOT_LIFE: Field = SLOT_CALL.above(26);
@@ -218,7 +220,8 @@ impl<'a, W: Word> Calls<'a, W> {
 /// Whether a good call changes nothing, as a window's first word says in this life.
 #[inline]
 pub(super) const fn is_clean(head: u64, life: u32) -> bool {
-    HEAD_LIFE.of(head) == tag(life) && CLEAN.of(head) != 0
+    // One comparison: they are next to each other, above all else.
+    CLEAN_LIFE.of(head) == CLEAN_LIFE.of(CLEAN.set(HEAD_LIFE.set(0, life as u64), 1))
 }
 
 /// As much of the life as the head has room for.
