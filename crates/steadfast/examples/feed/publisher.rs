@@ -180,7 +180,8 @@ impl Books {
                 for (tick, was_sent) in asked {
                     published.asked_for += 1;
                     published.needless += u64::from(*was_sent);
-                    answer += &format!("{tick}\n");
+                    answer.push_str(&tick.to_string());
+                    answer.push('\n');
                 }
                 answer
             }

@@ -225,7 +225,15 @@ impl fmt::Display for Report<'_> {
                 ratio(waits.wake_ups.into(), waits.waited.into(), 2),
             ),
         )?;
-        let Stream { published, delivered } = &self.stream;
+        write!(f, "{}", self.stream)?;
+        writeln!(f, "{:<26}{}", "violations", thousands(seen.violations))
+    }
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { published, delivered } = self;
+        let mut line = |name: &str, text: String| writeln!(f, "{name:<26}{text}");
         line(
             "ticks",
             format!(
@@ -260,8 +268,7 @@ impl fmt::Display for Report<'_> {
                 },
                 thousands(delivered.stats.duplicates),
             ),
-        )?;
-        line("violations", thousands(seen.violations))
+        )
     }
 }
 

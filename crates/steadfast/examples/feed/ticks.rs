@@ -104,7 +104,9 @@ mod tests {
         let tick = |number| Tick { session: 1, number, price: 5 };
         let sum_of = |numbers: [u64; 2]| {
             let mut sum = Checksum::NONE;
-            numbers.map(|number| sum.add(tick(number)));
+            for number in numbers {
+                sum.add(tick(number));
+            }
             sum
         };
         assert_ne!(sum_of([1, 2]), sum_of([2, 1]));
