@@ -1,7 +1,7 @@
 //! Sequence tracker: what every arriving number is, and what is missing.
 //!
-//! For feeds of exchanges, RTP, the replay windows of QUIC, WireGuard and `IPsec`, producers' sequences in
-//! message logs, and FIX sessions: one vocabulary, two machines.
+//! For feeds of exchanges, RTP, the replay windows of QUIC, `WireGuard` and `IPsec`, producers' sequences
+//! in message logs, and FIX sessions: one vocabulary, two machines.
 //!
 //! ```
 //! # #[cfg(feature = "std")] {
@@ -67,10 +67,10 @@
 //! | stream | how |
 //! |---|---|
 //! | RTP | `Config::new().width(Width::U16).max_jump(3_000).max_late(100)`; [`nacks`] of the gaps that are due |
-//! | QUIC, WireGuard, `IPsec` | [`check`](ReplayWindow::check), authenticate, [`record`](ReplayWindow::record) |
+//! | QUIC, `WireGuard`, `IPsec` | [`check`](ReplayWindow::check), authenticate, [`record`](ReplayWindow::record) |
 //! | an exchange's order book | `starts_at`, `request`, `resync_at`; at [`needs_resync`](State::needs_resync) fetch a snapshot, then [`resynced`](State::resynced) with its number |
 //! | Binance `U`/`u`/`pu`, OKX `prevSeqId` | [`record_linked`](State::record_linked); a link that runs backwards is an error: [`reset`](State::reset) |
-//! | MoldUDP64 | [`record_range`](State::record_range) of the message count; [`announce`](State::announce) for heartbeats |
+//! | `MoldUDP64` | [`record_range`](State::record_range) of the message count; [`announce`](State::announce) for heartbeats |
 //! | FIX | [`skip_to`](State::skip_to) for a gap fill, [`reset`](State::reset) for a sequence reset |
 //! | Kafka, NATS | [`record_in`](State::record_in) with the producer's epoch |
 //!
