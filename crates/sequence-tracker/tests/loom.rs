@@ -10,8 +10,8 @@
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use futures::StreamExt;
@@ -23,7 +23,7 @@ use loom::thread;
 use steadfast_backoff::Random;
 use steadfast_core::{Clock, Instant, Timer};
 use steadfast_sequence_tracker::{
-    Acquire, AcquireError, Arrival, Change, Config, Freshness, Run, SequenceTracker,
+    Acquire, AcquireError, Arrival, Change, Changes, Config, Freshness, Run, SequenceTracker,
     SharedReplayWindow,
 };
 
@@ -37,7 +37,7 @@ fn wide_model(f: impl Fn() + Send + Sync + 'static) {
 /// Runs `one` beside `other` on what `new` makes, each beginning once: loom does not try all loads of
 /// a thread that merely reads in front of the writes of one that begins later. Then `end` judges what
 /// they saw.
-fn beside<T: Send + Sync + 'static, A: Send + 'static, B: Send + 'static>(
+fn beside<T: 'static, A: 'static, B: 'static>(
     new: fn() -> T,
     one: fn(&T) -> A,
     other: fn(&T) -> B,
@@ -217,8 +217,9 @@ fn a_jump_against_a_late_number_is_explained_by_the_edge() {
             assert_explained(Shared::WINDOW + 3, a);
             assert_explained(3, b[0]);
             assert!(b[1].0.is_fresh(), "it is the lowest of the window");
-            assert_eq!(w.check(3), if b[0].0.is_fresh() { w.check(3) } else { Freshness::TooOld });
-            assert_eq!(w.check(4), Freshness::Duplicate);
+            let explained = [Freshness::TooOld, Freshness::Duplicate];
+            assert_eq!([3, 4].map(|number| w.check(number)), explained);
+            assert_eq!([3, 4].map(|number| w.record(number)), explained);
         },
     );
 }
@@ -273,38 +274,29 @@ fn a_jump_against_a_check_is_explained_by_the_edge() {
     );
 }
 
-/// What a message brought, which its number publishes.
-struct Published {
-    window: Shared,
-    message: UnsafeCell<u64>,
-}
-
 /// Loom tracks the access that got this pointer; it is not looked at.
 fn touch(_cell: *mut u64) {}
 
 #[test]
 fn a_duplicate_sees_what_was_before_its_number() {
-    fn new() -> Arc<Published> {
-        Arc::new(Published { window: window(), message: UnsafeCell::new(0) })
+    type Published = (Shared, UnsafeCell<u64>);
+    fn publishes((window, message): &Published) {
+        message.with_mut(touch);
+        window.record(40);
     }
-    fn publishes(published: &Arc<Published>) {
-        published.message.with_mut(touch);
-        assert!(published.window.record(40).is_fresh());
+    fn checks((window, message): &Published) {
+        if window.check(40) == Freshness::Duplicate {
+            message.with(|_| ());
+        }
     }
-    for look in [Shared::check, |window: &Shared, number| {
-        if window.check(number).is_fresh() { Freshness::Fresh } else { window.record(number) }
-    }] {
-        model(move || {
-            let published = new();
-            let theirs = Arc::clone(&published);
-            // Loom's cells are not `Sync`: they are for threads that take turns.
-            let thread = thread::spawn(move || publishes(&theirs));
-            if look(&published.window, 40) == Freshness::Duplicate {
-                published.message.with(|_| ());
-            }
-            thread.join().unwrap();
-        });
+    fn records((window, message): &Published) {
+        if window.record(40) == Freshness::Duplicate {
+            message.with(|_| ());
+        }
     }
+    let new = || (window(), UnsafeCell::new(0));
+    beside(new, publishes, checks, |_, (), ()| ());
+    beside(new, publishes, records, |_, (), ()| ());
 }
 
 // The tracker.
@@ -449,19 +441,24 @@ fn a_gap_is_opened_while_another_is_filled() {
 
 #[test]
 fn the_next_number_sees_what_was_before_it() {
-    model(|| {
-        let shared = Arc::new((begun(), UnsafeCell::new(0)));
-        let theirs = Arc::clone(&shared);
-        let thread = thread::spawn(move || {
-            theirs.1.with_mut(touch);
-            theirs.0.record(2)
-        });
-        if shared.0.record(3) == Arrival::Next {
-            shared.1.with(|_| ());
-        }
-        assert!(thread.join().unwrap().is_fresh());
-        assert_missing(&shared.0, 3, []);
-    });
+    beside(
+        || (begun(), UnsafeCell::new(0)),
+        |(tracker, message)| {
+            message.with_mut(touch);
+            tracker.record(2)
+        },
+        |(tracker, message)| {
+            let answer = tracker.record(3);
+            if answer == Arrival::Next {
+                message.with(|_| ());
+            }
+            answer
+        },
+        |(tracker, _), a, b| {
+            assert!(a.is_fresh() && b.is_fresh());
+            assert_missing(tracker, 3, []);
+        },
+    );
 }
 
 // Waiting.
@@ -495,14 +492,15 @@ fn what_comes_while_joining_is_seen() {
 
 #[test]
 fn what_comes_in_two_steps_while_joining_is_seen() {
-    model(|| {
-        let tracker = Arc::new(begun());
-        let theirs = Arc::clone(&tracker);
-        let thread = thread::spawn(move || [2, 3].map(|number| theirs.record(number)));
-        assert_eq!(acquired(&tracker, 3), Ok(3));
-        assert_eq!(thread.join().unwrap(), [Arrival::Next; 2]);
-        assert_lock_free(&tracker);
-    });
+    beside(
+        begun,
+        |t| acquired(t, 3),
+        |t| [2, 3].map(|number| t.record(number)),
+        |t, a, b| {
+            assert_eq!((a, b), (Ok(3), [Arrival::Next; 2]));
+            assert_lock_free(t);
+        },
+    );
 }
 
 #[test]
@@ -526,17 +524,19 @@ fn whoever_waits_for_more_is_not_forgotten() {
 
 #[test]
 fn whoever_has_waited_sees_what_was_before() {
-    model(|| {
-        let shared = Arc::new((begun(), UnsafeCell::new(0)));
-        let theirs = Arc::clone(&shared);
-        let thread = thread::spawn(move || {
-            theirs.1.with_mut(touch);
-            theirs.0.record(2)
-        });
-        assert_eq!(acquired(&shared.0, 2), Ok(2));
-        shared.1.with(|_| ());
-        assert_eq!(thread.join().unwrap(), Arrival::Next);
-    });
+    beside(
+        || (begun(), UnsafeCell::new(0)),
+        |(tracker, message)| {
+            message.with_mut(touch);
+            tracker.record(2)
+        },
+        |(tracker, message)| {
+            let acquired = acquired(tracker, 2);
+            message.with(|_| ());
+            acquired
+        },
+        |_, a, b| assert_eq!((a, b), (Arrival::Next, Ok(2))),
+    );
 }
 
 #[test]
@@ -637,9 +637,7 @@ fn changes_come_in_the_order_in_which_they_happened() {
             thread::spawn(move || tracker.record(number))
         });
         let [two, three] = others.map(|other| other.join().unwrap());
-        let seen: Vec<_> = std::iter::from_fn(|| changes.try_next()).collect();
-        assert!(seen.iter().all(|entry| entry.missed == 0));
-        let seen: Vec<_> = seen.into_iter().map(|entry| entry.item).collect();
+        let seen = read(&mut changes);
         if three == Arrival::Next {
             assert_eq!((two, seen), (Arrival::Next, vec![]));
         } else {
@@ -648,31 +646,55 @@ fn changes_come_in_the_order_in_which_they_happened() {
     });
 }
 
+/// All that there is to read, none of it missed.
+fn read(changes: &mut Changes) -> Vec<Change> {
+    let all: Vec<_> = std::iter::from_fn(|| changes.try_next()).collect();
+    assert!(all.iter().all(|entry| entry.missed == 0));
+    all.into_iter().map(|entry| entry.item).collect()
+}
+
 #[test]
 fn a_change_is_read_by_whoever_waits_for_it() {
-    model(|| {
-        let tracker = Arc::new(begun());
-        let mut changes = tracker.changes();
-        let theirs = Arc::clone(&tracker);
-        let thread = thread::spawn(move || theirs.record(3));
-        let change = block_on(StreamExt::next(&mut changes)).unwrap();
-        assert_eq!(change.item, Change::Opened { run: run(2, 2) });
-        assert!(thread.join().unwrap().is_fresh());
-    });
+    beside(
+        || {
+            let tracker = begun();
+            let changes = Mutex::new(tracker.changes());
+            (tracker, changes)
+        },
+        |(_, changes)| {
+            let mut changes = changes.lock().unwrap();
+            [(); 2].map(|()| block_on(StreamExt::next(&mut *changes)).unwrap().item)
+        },
+        |(tracker, _)| [3, 2].map(|number| tracker.record(number).is_fresh()),
+        |_, seen, fresh| {
+            assert_eq!(fresh, [true; 2]);
+            assert_eq!(
+                seen,
+                [Change::Opened { run: run(2, 2) }, Change::Filled { run: run(2, 2) }]
+            );
+        },
+    );
 }
 
 #[test]
 fn a_new_reader_gets_what_is_left_of_the_changes() {
-    let all = [Change::Opened { run: run(2, 2) }, Change::Filled { run: run(2, 2) }];
-    model(move || {
-        let tracker = Arc::new(begun());
-        let theirs = Arc::clone(&tracker);
-        let thread = thread::spawn(move || [3, 2].map(|number| theirs.record(number).is_fresh()));
-        let mut changes = tracker.changes();
-        assert_eq!(thread.join().unwrap(), [true; 2]);
-        let seen: Vec<_> = std::iter::from_fn(|| changes.try_next()).collect();
-        assert!(seen.iter().all(|entry| entry.missed == 0));
-        let seen: Vec<_> = seen.into_iter().map(|entry| entry.item).collect();
-        assert!(all.ends_with(&seen), "{seen:?}");
-    });
+    beside(
+        begun,
+        |t| {
+            let mut changes = t.changes();
+            (read(&mut changes), changes)
+        },
+        |t| [3, 2].map(|number| t.record(number).is_fresh()),
+        |t, (mut seen, mut changes), fresh| {
+            assert_eq!(fresh, [true; 2]);
+            t.record(5);
+            seen.extend(read(&mut changes));
+            let all = [
+                Change::Opened { run: run(2, 2) },
+                Change::Filled { run: run(2, 2) },
+                Change::Opened { run: run(4, 4) },
+            ];
+            assert!(!seen.is_empty() && all.ends_with(&seen), "{seen:?}");
+        },
+    );
 }
