@@ -110,8 +110,10 @@ impl Config {
         self
     }
 
-    /// The same for a number that is further than this below the right edge: the sender may have
-    /// begun anew.
+    /// The same for a number that is further than this below the right edge, unless it is missing: the
+    /// sender may have begun anew.
+    ///
+    /// Numbers that wrap and are below 0, before the first turn, are too old, however far.
     pub const fn max_late(mut self, late: u64) -> Self {
         self.max_late = Some(late);
         self

@@ -32,7 +32,7 @@ use crate::width::Width;
 /// A gap tracker for any number of threads and tasks.
 ///
 /// A number in order takes one compare-and-swap and no lock, while gaps are open, too; everything else
-/// takes a lock for its own time. `C` is the clock, which is read only when a gap opens.
+/// takes a lock for its own time. `C` is the clock, which a number in order does not read.
 ///
 /// # Memory ordering
 ///
@@ -315,6 +315,13 @@ impl<C> SequenceTracker<C> {
     /// The pure machine as it is now.
     pub fn snapshot(&self) -> State {
         self.with(|inner| inner.state.without_notes())
+    }
+
+    /// The 64-bit number that `number` on the wire means now: see [`State::extend`]. What is not
+    /// recorded but named ([`acquire`](Self::acquire), [`skip_to`](Self::skip_to),
+    /// [`give_up_below`](Self::give_up_below), [`resynced`](Self::resynced)) is named by it.
+    pub fn extend(&self, number: u64) -> Option<u64> {
+        self.with(|inner| inner.state.extend(number))
     }
 
     /// The clock.

@@ -191,6 +191,13 @@ impl<O: Deref<Target: Awaited> + Clone> Acquire<O> {
         }
     }
 
+    /// Waits no more.
+    fn leave(&mut self) {
+        if self.run.take().is_some() {
+            self.owner.leave();
+        }
+    }
+
     /// Blocks this thread until everything has come, or the wait fails.
     #[cfg(feature = "std")]
     pub fn wait(mut self) -> Result<u64, AcquireError> {
@@ -218,7 +225,10 @@ impl<O: Deref<Target: Awaited> + Clone> Future for Acquire<O> {
                 self.wait = None;
             }
             match self.look() {
-                Ok(result) => return Poll::Ready(result),
+                Ok(result) => {
+                    self.leave();
+                    return Poll::Ready(result);
+                }
                 Err(wait) => self.wait = Some(wait),
             }
         }
@@ -227,9 +237,7 @@ impl<O: Deref<Target: Awaited> + Clone> Future for Acquire<O> {
 
 impl<O: Deref<Target: Awaited> + Clone> Drop for Acquire<O> {
     fn drop(&mut self) {
-        if self.run.is_some() {
-            self.owner.leave();
-        }
+        self.leave();
     }
 }
 

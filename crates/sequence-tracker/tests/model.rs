@@ -367,10 +367,14 @@ impl Oracle {
         let late = self.setup.max_late.map_or(i128::MAX, i128::from);
         match (self.edge, self.awaited) {
             (Some(edge), _) if first > edge => first - edge <= jump,
-            (Some(edge), _) => edge - last <= late,
+            (Some(edge), _) => edge - last <= late || self.touches_a_gap(first, last),
             (None, Some(awaited)) => first - awaited <= jump,
             (None, None) => true,
         }
+    }
+
+    fn touches_a_gap(&self, first: i128, last: i128) -> bool {
+        self.missing.keys().any(|&n| (first..=last).contains(&i128::from(n)))
     }
 
     fn start(&mut self, first: i128) {

@@ -168,11 +168,14 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     }
 
     /// Whether `run` is near enough to what is known.
-    const fn believes(&self, run: Run) -> bool {
+    fn believes(&self, run: Run) -> bool {
         let Terms { max_jump, max_late, .. } = self.terms;
         match (self.right_edge(), self.awaited) {
             (Some(edge), _) if run.first > edge => run.first - edge <= max_jump,
-            (Some(edge), _) => edge.saturating_sub(run.last) <= max_late,
+            // What is missing may have been asked for, however late it comes.
+            (Some(edge), _) => {
+                edge.saturating_sub(run.last) <= max_late || self.gaps.missing_in(run) > 0
+            }
             (None, Some(first)) => run.first.saturating_sub(first) <= max_jump,
             (None, None) => true,
         }
