@@ -69,7 +69,7 @@
 //! | RTP | `Config::new().width(Width::U16).max_jump(3_000).max_late(100)`; [`nacks`] of the gaps that are due |
 //! | QUIC, `WireGuard`, `IPsec` | [`check`](ReplayWindow::check), authenticate, [`record`](ReplayWindow::record) |
 //! | an exchange's order book | `starts_at`, `request`, `resync_at`; at [`needs_resync`](State::needs_resync) fetch a snapshot, then [`resynced`](State::resynced) with its number |
-//! | Binance `U`/`u`/`pu`, OKX `prevSeqId` | [`record_linked`](State::record_linked); a link that runs backwards is an error: [`reset`](State::reset) |
+//! | Binance `U`/`u`/`pu`, OKX `prevSeqId` | [`record_linked`](State::record_linked); one that names its own number has nothing to say: [`announce`](State::announce) it; a link that runs backwards is an error: [`reset`](State::reset) |
 //! | `MoldUDP64` | [`record_range`](State::record_range) of the message count; [`announce`](State::announce) of the number before the one that a heartbeat says comes next |
 //! | FIX | [`skip_to`](State::skip_to) for a gap fill, [`reset`](State::reset) for a sequence reset |
 //! | Kafka, NATS | [`record_in`](State::record_in) with the producer's epoch |

@@ -244,6 +244,9 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     /// The next gap that is to be requested at `now`, or that is given up: until there is none.
     ///
     /// `rng` draws the jitter of the [configured](crate::Config::request) delays.
+    ///
+    /// A clock that jumps ahead and comes back puts off what was decided meanwhile by the delays' cap at
+    /// most. Without a cap it is put off until the clock is there again: give them one.
     pub fn next_due(&mut self, now: Instant, rng: &mut impl Rng) -> Option<Due> {
         let policy = self.terms.request?;
         for index in 0..self.gaps.as_slice().len() {
@@ -252,8 +255,14 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
                 // The clock has stepped back: a gap is not of the future.
                 (gap.since, gap.due) = (now, None);
             }
-            let first_due = || gap.since.saturating_add(policy.delay(0, rng));
-            let due = gap.due.unwrap_or_else(first_due);
+            let due = match gap.due {
+                // No delay is so long: the clock was far ahead when it was drawn.
+                Some(due) if due > now.saturating_add(policy.cap()) => {
+                    now.saturating_add(policy.delay(gap.requests, rng))
+                }
+                Some(due) => due,
+                None => gap.since.saturating_add(policy.delay(0, rng)),
+            };
             gap.due = Some(due);
             let age = now.saturating_duration_since(gap.since);
             let is_old = policy.max_elapsed().is_some_and(|most| age >= most);

@@ -18,8 +18,10 @@ impl<C: Timer> SequenceTracker<C> {
     /// Waits until everything up to `number` has come (or was given up, or will never come), and gives
     /// the number through which that is so.
     ///
-    /// `number` is a 64-bit one: see [`State::extend`](crate::State::extend). While somebody waits,
-    /// numbers in order take the lock, too.
+    /// `number` is a 64-bit one: see [`extend`](Self::extend). While somebody waits, numbers in order take
+    /// the lock, too. When the lowest number that anybody waits for has come, all who wait are woken, and
+    /// wait anew if theirs has not: meant for a few who wait, not for one a number. What was given up
+    /// before it came counts as settled: [`changes`](Self::changes) and [`stats`](Self::stats) tell of it.
     ///
     /// # Cancel safety
     ///

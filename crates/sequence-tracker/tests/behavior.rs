@@ -972,3 +972,33 @@ mod reports {
         assert!(!Freshness::TooOld.is_fresh());
     }
 }
+
+#[test]
+fn a_clock_that_was_far_ahead_puts_a_request_off_by_the_cap_at_most() {
+    let second = Duration::from_secs(1);
+    let delays = steadfast_backoff::Config::constant(second).cap(second * 2).unlimited();
+    let mut state = Config::new().request(delays).state_in([Gap::EMPTY; 2]).unwrap();
+    let at = |secs: u64| Instant::ZERO.saturating_add(Duration::from_secs(secs));
+    let run = Run { first: 2, last: 4 };
+    state.record(1, at(10));
+    state.record(5, at(10));
+    let far = at(300_000_000);
+    assert_eq!(state.next_due(far, &mut || 0), Some(Due::Request { run, attempt: 0 }));
+    assert_eq!(state.next_due(at(11), &mut || 0), None);
+    assert_eq!(state.due_at(), Some(at(12)));
+    assert_eq!(state.next_due(at(12), &mut || 0), Some(Due::Request { run, attempt: 1 }));
+}
+
+#[test]
+fn what_is_missing_is_believed_however_late_it_comes() {
+    let config = Config::new().width(Width::U16).max_jump(3_000).max_late(100);
+    let mut state = config.state_in([Gap::EMPTY; 4]).unwrap();
+    for number in (1_000..=1_009).chain(1_020..=1_199) {
+        state.record(number, Instant::ZERO);
+    }
+    for number in 1_010..=1_019 {
+        assert!(matches!(state.record(number, Instant::ZERO), Arrival::Filled { .. }));
+    }
+    assert_eq!(state.record(1_200, Instant::ZERO), Arrival::Next);
+    assert_eq!(state.record(1_010, Instant::ZERO), Arrival::Suspect, "not missing any more");
+}
