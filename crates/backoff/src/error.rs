@@ -103,12 +103,9 @@ impl TryAcquireError {
     /// The same in whole seconds, rounded up and at least 1: the value of an HTTP `Retry-After`
     /// header.
     pub const fn retry_after_secs_ceil(&self) -> Option<u64> {
-        match *self {
-            Self::NotYet { retry_at, now } => {
-                steadfast_token_bucket::TryAcquireError::Denied { retry_at, now }
-                    .retry_after_secs_ceil()
-            }
-            _ => None,
+        match self.retry_after() {
+            Some(wait) => Some(steadfast_core::secs_ceil(wait)),
+            None => None,
         }
     }
 }

@@ -550,8 +550,9 @@ impl<M: Memory> State<M> {
         retry_after: Option<Duration>,
         breaks: impl FnOnce(Trip) -> Duration,
     ) -> Duration {
-        if let Some(hint) = retry_after.filter(|hint| !hint.min(&self.terms.max_hint).is_zero()) {
-            return hint.min(self.terms.max_hint);
+        let hint = retry_after.map(|hint| hint.min(self.terms.max_hint));
+        if let Some(hint) = hint.filter(|hint| !hint.is_zero()) {
+            return hint;
         }
         let previous = match self.words.last_break.load() {
             nanos if number > 0 => Some(Duration::from_nanos(nanos)),

@@ -183,6 +183,7 @@ mod tests {
 
     impl Wake for Count {
         fn wake(self: Arc<Self>) {
+            // ORDERING: Relaxed; one thread counts and looks.
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -197,6 +198,7 @@ mod tests {
         let (runner_waker, waker) = (Waker::from(runner.clone()), Waker::from(rung.clone()));
         let mut poll = || {
             assert!(run.as_mut().poll(&mut Context::from_waker(&runner_waker)).is_pending());
+            // ORDERING: Relaxed; one thread counts and looks.
             rung.0.load(Ordering::Relaxed)
         };
         let (mut late, mut early) = (timer.alarm(), timer.alarm());
@@ -204,6 +206,7 @@ mod tests {
         timer.set(&mut late, Instant::from_nanos(10_000_000_000), &waker);
         assert_eq!(poll(), 0);
         timer.set(&mut early, Instant::from_nanos(1_000_000_000), &waker);
+        // ORDERING: Relaxed; one thread counts and looks.
         assert_eq!(runner.0.load(Ordering::Relaxed), 1, "the runner is told");
         assert_eq!(poll(), 0);
         clock.advance(Duration::from_secs(1));

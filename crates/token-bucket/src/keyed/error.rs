@@ -7,7 +7,6 @@ use steadfast_core::table::TableFull;
 use steadfast_core::wait::Missed;
 
 use crate::config::ConfigError;
-use crate::error::TryAcquireError;
 
 /// Why a keyed limiter did not grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -87,11 +86,9 @@ impl KeyedError {
     /// The same in whole seconds, rounded up and at least 1: the value of an HTTP `Retry-After`
     /// header.
     pub const fn retry_after_secs_ceil(&self) -> Option<u64> {
-        match self {
-            Self::Denied { retry_at, now } => {
-                TryAcquireError::Denied { retry_at: *retry_at, now: *now }.retry_after_secs_ceil()
-            }
-            _ => None,
+        match self.retry_after() {
+            Some(wait) => Some(steadfast_core::secs_ceil(wait)),
+            None => None,
         }
     }
 }
