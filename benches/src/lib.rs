@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod cases;
 pub mod circuit_breaker;
+pub mod deduplicator;
 pub mod sequence_tracker;
 pub mod token_bucket;
 
@@ -20,6 +21,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(backoff::cases());
     cases.extend(circuit_breaker::cases());
     cases.extend(sequence_tracker::cases());
+    cases.extend(deduplicator::cases());
     cases
 }
 

@@ -30,7 +30,7 @@ const SLICE_OF_TWO: Duration = Duration::from_millis(10);
 const SLICE_OF_MANY: Duration = Duration::from_millis(40);
 
 /// Each contender begins its slice with the caches full of another's table.
-const SLICE_OF_KEYS: Duration = Duration::from_millis(60);
+const SLICE_OF_KEYS: Duration = Duration::from_millis(100);
 
 struct Contender {
     case: Case,
@@ -45,7 +45,7 @@ impl Contender {
     fn new(case: Case) -> Self {
         let mut run = case.prepare();
         let slice = match case.threads {
-            _ if case.group.starts_with("keyed") => SLICE_OF_KEYS,
+            _ if case.group.starts_with("keyed") || case.group.starts_with("dedup") => SLICE_OF_KEYS,
             1 => SLICE,
             2 => SLICE_OF_TWO,
             _ => SLICE_OF_MANY,

@@ -11,7 +11,7 @@
 //! | [`sync`] | atomics and the lock, chosen in one place | |
 //! | [`wait`] | the waiting line and its one loop, for tasks and threads | `wait` |
 //! | [`FnTimer`], [`DelayTimer`] | timers over a sleep of yours, or over `embedded-hal-async` | `wait`, `embedded-hal-async` |
-//! | [`SystemClock`] | the operating system's monotonic clock | `std` |
+//! | [`SystemClock`], [`CoarseClock`] | the operating system's monotonic clock; the same, cheaper and to the last tick | `std` |
 //! | [`ManualClock`] | time that a test moves by hand | `std` |
 //! | [`KeyedTable`](table::KeyedTable) | bounded state per key | `std` |
 //! | [`TokioClock`], [`AsyncIoClock`], [`TscClock`] | adapters, each a named type | feature of that name |
@@ -39,6 +39,8 @@ pub mod wait;
 #[cfg(any(feature = "std", feature = "embedded-hal-async"))]
 mod alarms;
 #[cfg(feature = "std")]
+mod coarse;
+#[cfg(feature = "std")]
 mod manual;
 #[cfg(feature = "std")]
 mod monotonic;
@@ -65,7 +67,7 @@ mod tokio;
 mod tsc;
 
 pub use crate::time::{
-    Clock, Instant, SystemClock, Timer, saturating_nanos, saturating_u64, secs_ceil,
+    Clock, CoarseClock, Instant, SystemClock, Timer, saturating_nanos, saturating_u64, secs_ceil,
 };
 pub use crate::update::{Step, update};
 

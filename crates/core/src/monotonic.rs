@@ -4,9 +4,9 @@
 //! which takes longer than all of a bucket's own decision.
 
 #[cfg(target_os = "linux")]
-pub(crate) use self::linux::nanos;
+pub(crate) use self::linux::{coarse_nanos, nanos};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use self::portable::nanos;
+pub(crate) use self::portable::{nanos, nanos as coarse_nanos};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -14,9 +14,20 @@ mod linux {
 
     /// Nanoseconds since some moment before the process began.
     #[inline]
-    #[expect(clippy::cast_sign_loss, reason = "monotonic time is not negative")]
     pub(crate) fn nanos() -> u64 {
-        let time = clock_gettime(ClockId::Monotonic);
+        read(ClockId::Monotonic)
+    }
+
+    /// The same as of the kernel's last tick.
+    #[inline]
+    pub(crate) fn coarse_nanos() -> u64 {
+        read(ClockId::MonotonicCoarse)
+    }
+
+    #[inline]
+    #[expect(clippy::cast_sign_loss, reason = "monotonic time is not negative")]
+    fn read(clock: ClockId) -> u64 {
+        let time = clock_gettime(clock);
         // OK: the kernel's monotonic time begins at zero, and reaches 2^64 ns after 584 years.
         (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
     }

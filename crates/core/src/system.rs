@@ -30,20 +30,26 @@ static PENDING: Mutex<Pending> =
     Mutex::new(Pending { alarms: Alarms::new(), looks_at: Instant::ZERO });
 static SERVER: OnceLock<Thread> = OnceLock::new();
 
-/// The first reading, less one, so that 0 can stand for "not read yet".
+/// The first reading, less one, so that 0 can stand for "not read yet". The coarse clock's, if that was
+/// read first.
 static ORIGIN: AtomicU64 = AtomicU64::new(0);
 
 impl Clock for SystemClock {
     #[inline]
     fn now(&self) -> Instant {
-        let reading = monotonic::nanos();
-        // ORDERING: Relaxed; the origin is one number, and whoever sets it publishes nothing else.
-        let origin = match ORIGIN.load(Ordering::Relaxed) {
-            0 => first_use(reading),
-            origin => origin,
-        };
-        Instant::from_nanos(reading.saturating_sub(origin))
+        since_origin(monotonic::nanos())
     }
+}
+
+/// The instant of a reading.
+#[inline]
+pub(crate) fn since_origin(reading: u64) -> Instant {
+    // ORDERING: Relaxed; the origin is one number, and whoever sets it publishes nothing else.
+    let origin = match ORIGIN.load(Ordering::Relaxed) {
+        0 => first_use(reading),
+        origin => origin,
+    };
+    Instant::from_nanos(reading.saturating_sub(origin))
 }
 
 #[cold]

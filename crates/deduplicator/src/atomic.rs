@@ -1,0 +1,256 @@
+//! The shared deduplicator: windows under locks, an id always in the same.
+//!
+//! A lock is held for one look-up, and no code of anybody else's runs meanwhile: ids are hashed before, and
+//! clocks read.
+
+use core::fmt;
+use core::hash::BuildHasher;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use steadfast_core::sync::Mutex;
+use steadfast_core::{Clock, CoarseClock, Instant};
+
+use crate::config::{Config, ConfigError};
+use crate::fingerprint::{Fingerprint, Id, Ids, SipKeys};
+use crate::memory::Heap;
+use crate::state::{Beside, Sighting, State, Stats};
+
+/// Says of every id whether it was seen before, within a window of so many ids and so much time; for any
+/// number of threads and tasks at once.
+///
+/// Checking and recording is one step: of any number of callers with the same id, one is told that it is
+/// fresh. `C` is the clock, `S` the hasher.
+///
+/// # The window
+///
+/// It never forgets one of the last `capacity` ids before its TTL is over, and may remember some more:
+/// there are [shards](Config::shards), each a window of its own with room for ten standard deviations more
+/// than its share. That more of the last ids fall into one of them happens once in 10²³, with ids that nobody
+/// can choose by the hasher's secret. With one shard, or [`LocalDeduplicator`](crate::LocalDeduplicator), the
+/// window has its capacity exactly.
+///
+/// # Cost
+///
+/// A lock of one of 16 shards, one cache miss if the window is larger than the caches, and a reading of the
+/// [coarse](CoarseClock) clock. It allocates when it is built, and never again. An id takes 30 bytes, however
+/// long it is.
+///
+/// # Memory ordering
+///
+/// What happened before an id was inserted is visible to whoever is told that it is a duplicate.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use std::time::Duration;
+/// use steadfast_deduplicator::Config;
+///
+/// let seen = Config::new(1_000_000).ttl(Duration::from_secs(600)).build()?;
+/// let fresh: usize = std::thread::scope(|scope| {
+///     let threads = [(); 4].map(|()| scope.spawn(|| usize::from(seen.insert(&17_u64).is_fresh())));
+///     threads.map(|thread| thread.join().unwrap()).iter().sum()
+/// });
+/// assert_eq!(fresh, 1);
+/// # }
+/// # Ok::<(), steadfast_deduplicator::ConfigError>(())
+/// ```
+pub struct Deduplicator<C = CoarseClock, S = SipKeys> {
+    ids: Ids<S>,
+    shards: Shards<State>,
+    clock: C,
+    config: Config,
+}
+
+/// So many of something, each under a lock, on cache lines of its own.
+pub(crate) struct Shards<T>(Box<[Shard<T>]>);
+
+#[repr(align(128))]
+struct Shard<T>(Mutex<T>);
+
+/// How many ids of a batch are sorted by their shards at once.
+const SORTED: usize = 64;
+
+impl<T> Shards<T> {
+    pub(crate) fn new(
+        config: &Config,
+        make: impl Fn(&Config) -> Result<T, ConfigError>,
+    ) -> Result<Self, ConfigError> {
+        let (shards, each) = config.sharded()?;
+        let shards = (0..shards).map(|_| make(&each).map(Mutex::new).map(Shard));
+        shards.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The shard of an id, while nobody else can reach it.
+    #[inline]
+    pub(crate) fn with<R>(&self, id: Fingerprint, f: impl FnOnce(&mut T) -> R) -> R {
+        self.0[id.shard(self.0.len())].0.with(f)
+    }
+
+    /// One after the other.
+    pub(crate) fn each<R>(&self, f: impl FnMut(&mut T) -> R) -> impl Iterator<Item = R> {
+        let mut f = f;
+        self.0.iter().map(move |Shard(shard)| shard.with(&mut f))
+    }
+}
+
+impl Config {
+    /// A deduplicator on the coarse system clock, with a secret of its own.
+    ///
+    /// # Errors
+    ///
+    /// If there can be none.
+    #[cfg(feature = "std")]
+    pub fn build(&self) -> Result<Deduplicator, ConfigError> {
+        self.build_with(CoarseClock, SipKeys::new())
+    }
+
+    /// The same with a clock and a hasher of yours. Whoever chooses the ids should not know the hasher's
+    /// secret.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Config::build).
+    pub fn build_with<C, S: BuildHasher>(
+        &self,
+        clock: C,
+        hasher: S,
+    ) -> Result<Deduplicator<C, S>, ConfigError> {
+        let shards = Shards::new(self, Config::state)?;
+        Ok(Deduplicator { ids: Ids::new(hasher, self.is_wide), shards, clock, config: *self })
+    }
+}
+
+impl<C: Clock, S: BuildHasher> Deduplicator<C, S> {
+    /// Says whether an id was seen before, and remembers it if it was not: in one step.
+    #[inline]
+    pub fn insert<I: Id + ?Sized>(&self, id: &I) -> Sighting {
+        self.insert_at(id, self.clock.now())
+    }
+
+    /// [`insert`](Deduplicator::insert) of many ids: the same answers, in order, several times as fast. Ids
+    /// of different shards take their places in any order.
+    pub fn insert_all<I: Id>(&self, ids: &[I]) -> Vec<Sighting> {
+        self.insert_all_at(ids, self.clock.now())
+    }
+
+    /// Whether an id is remembered. Records nothing; to check and record, [`insert`](Self::insert).
+    pub fn contains<I: Id + ?Sized>(&self, id: &I) -> bool {
+        self.contains_at(id, self.clock.now())
+    }
+
+    /// Forgets an id. Says whether it was remembered.
+    pub fn forget<I: Id + ?Sized>(&self, id: &I) -> bool {
+        self.forget_at(id, self.clock.now())
+    }
+
+    /// How many ids are remembered. The shards are counted one after the other.
+    pub fn len(&self) -> usize {
+        self.len_at(self.clock.now())
+    }
+
+    /// Whether no id is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<C, S: BuildHasher> Deduplicator<C, S> {
+    /// [`insert`](Deduplicator::insert) at a time of yours. One before the latest that the id's shard has
+    /// seen counts as that.
+    #[inline]
+    pub fn insert_at<I: Id + ?Sized>(&self, id: &I, now: Instant) -> Sighting {
+        let id = id.fingerprint(&self.ids);
+        self.shards.with(id, |state| state.insert(id, now))
+    }
+
+    /// [`insert_all`](Deduplicator::insert_all) at a time of yours.
+    pub fn insert_all_at<I: Id>(&self, ids: &[I], now: Instant) -> Vec<Sighting> {
+        let mut answers = alloc::vec![Sighting::Fresh; ids.len()];
+        for (ids, answers) in ids.chunks(SORTED).zip(answers.chunks_mut(SORTED)) {
+            self.insert_some_at(ids, now, answers);
+        }
+        answers
+    }
+
+    /// Of at most [`SORTED`] ids: shard by shard.
+    fn insert_some_at<I: Id>(&self, ids: &[I], now: Instant, answers: &mut [Sighting]) {
+        let mut order = [(0, 0); SORTED];
+        let mut fingerprints = [Fingerprint { low: 0, high: 0 }; SORTED];
+        for (at, id) in ids.iter().enumerate() {
+            fingerprints[at] = id.fingerprint(&self.ids);
+            order[at] = (fingerprints[at].shard(self.shards.0.len()), at);
+        }
+        let order = &mut order[..ids.len()];
+        order.sort_unstable();
+        for same in order.chunk_by(|a, b| a.0 == b.0) {
+            let mut sorted = fingerprints;
+            for (to, &(_, from)) in sorted.iter_mut().zip(same) {
+                *to = fingerprints[from];
+            }
+            let mut order = same.iter();
+            self.shards.with(sorted[0], |state| {
+                state.insert_all(&sorted[..same.len()], now, |answer| {
+                    if let Some(&(_, at)) = order.next() {
+                        answers[at] = answer;
+                    }
+                });
+            });
+        }
+    }
+
+    /// [`contains`](Deduplicator::contains) at a time of yours.
+    pub fn contains_at<I: Id + ?Sized>(&self, id: &I, now: Instant) -> bool {
+        self.first_seen_at(id, now).is_some()
+    }
+
+    /// When an id was first seen, if it is remembered at a time of yours. Records nothing.
+    pub fn first_seen_at<I: Id + ?Sized>(&self, id: &I, now: Instant) -> Option<Instant> {
+        let id = id.fingerprint(&self.ids);
+        self.shards.with(id, |state| state.first_seen(id, now))
+    }
+
+    /// [`forget`](Deduplicator::forget) at a time of yours.
+    pub fn forget_at<I: Id + ?Sized>(&self, id: &I, now: Instant) -> bool {
+        let id = id.fingerprint(&self.ids);
+        self.shards.with(id, |state| state.forget(id, now))
+    }
+
+    /// [`len`](Deduplicator::len) at a time of yours.
+    pub fn len_at(&self, now: Instant) -> usize {
+        self.shards.each(|state| state.len(now)).sum()
+    }
+}
+
+impl<C, S> Deduplicator<C, S> {
+    /// Forgets all ids, shard by shard. What was counted stays.
+    pub fn clear(&self) {
+        self.shards.each(State::clear).for_each(drop);
+    }
+
+    /// What was counted since it was made, all shards together.
+    pub fn stats(&self) -> Stats {
+        self.shards.each(|state| state.stats()).fold(Stats::NONE, core::ops::Add::add)
+    }
+
+    /// What it was built by.
+    pub const fn config(&self) -> Config {
+        self.config
+    }
+
+    /// The clock.
+    pub const fn clock(&self) -> &C {
+        &self.clock
+    }
+}
+
+impl<C, S> fmt::Debug for Deduplicator<C, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deduplicator")
+            .field("config", &self.config)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,278 @@
+//! What an id is told from others by.
+
+#[cfg(feature = "alloc")]
+use alloc::string::String;
+#[cfg(feature = "alloc")]
+use alloc::vec::Vec;
+use core::hash::{BuildHasher, Hash, Hasher};
+
+use siphasher::sip::SipHasher13;
+
+/// What a window remembers of an id: 64 bits of it, or 128.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint {
+    /// The low half: all of it, unless the window is [wide](crate::Config::wide). Its bits should all be as
+    /// good as random.
+    pub low: u64,
+    /// The high half.
+    pub high: u64,
+}
+
+impl Fingerprint {
+    /// The bits above the stamp's, of the lower half of the low half.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+    pub(crate) const fn tag(self, mask: u32) -> u32 {
+        // OK: as the reason says.
+        self.low as u32 & !mask
+    }
+
+    /// One of so many lines: the upper half of the low half, as a fraction.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "less than the number of lines")]
+    pub(crate) const fn home(self, lines: u32) -> usize {
+        // OK: as the reason says.
+        ((self.low >> 32) * lines as u64 >> 32) as usize
+    }
+
+    /// One of so many shards, a power of two: bits that neither of the others looks at.
+    #[cfg(feature = "wait")]
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "less than the number of shards")]
+    pub(crate) const fn shard(self, shards: usize) -> usize {
+        // OK: as the reason says.
+        self.low as usize & (shards - 1)
+    }
+}
+
+/// Something that can be told from others: what is deduplicated by.
+///
+/// | type | fingerprint | is it exact? |
+/// |---|---|---|
+/// | integers of up to 64 bits, `char`, `[u8; 8]` | mixed with a secret, one to one | yes |
+/// | `u128`, `i128`, `[u8; 16]` (a UUID) | mixed with a secret, one to one, in a [wide](crate::Config::wide) window; otherwise hashed | if wide |
+/// | `str`, `String`, `[u8]`, `Vec<u8>` | hashed with a secret | no |
+/// | [`Hashed`] of anything that is `Hash` | hashed with a secret | no |
+///
+/// A hashed id is taken for another with probability `n / 2⁶⁴`, where `n` is how many ids are remembered:
+/// with a million of them, once in 18 million million new ids; `n / 2¹²⁸` in a wide window. As does an exact
+/// one for a hashed one, if a window has both.
+///
+/// Integers of different types with the same value are the same id.
+///
+/// # Examples
+///
+/// An id of one's own that is a number:
+///
+/// ```
+/// use core::hash::BuildHasher;
+/// use steadfast_deduplicator::{Fingerprint, Id, Ids};
+///
+/// struct OrderId(u64);
+///
+/// impl Id for OrderId {
+///     fn fingerprint<S: BuildHasher>(&self, ids: &Ids<S>) -> Fingerprint {
+///         ids.exact(self.0)
+///     }
+/// }
+/// ```
+pub trait Id {
+    /// What it is remembered by.
+    fn fingerprint<S: BuildHasher>(&self, ids: &Ids<S>) -> Fingerprint;
+}
+
+/// Makes fingerprints of ids, with a secret, so that nobody can choose ids that look alike or crowd one
+/// place.
+///
+/// The secret of integers is drawn from the hasher. Their mixing is no cipher: it keeps out whoever does not
+/// see the window's memory or time its every operation.
+#[derive(Debug, Clone)]
+pub struct Ids<S = SipKeys> {
+    hasher: S,
+    keys: [u64; 3],
+    is_wide: bool,
+}
+
+impl<S: BuildHasher> Ids<S> {
+    /// With the secret of a hasher; fingerprints of 128 bits if it is wide.
+    pub fn new(hasher: S, is_wide: bool) -> Self {
+        let keys = [1_u64, 2, 3].map(|key| hasher.hash_one(key));
+        Self { keys, hasher, is_wide }
+    }
+
+    /// Of up to 64 bits: no two have the same.
+    #[inline]
+    pub const fn exact(&self, id: u64) -> Fingerprint {
+        Fingerprint { low: self.mix(id), high: 0 }
+    }
+
+    /// Of up to 128 bits: no two have the same, in a wide window. Otherwise it is hashed.
+    #[inline]
+    pub fn exact_wide(&self, id: u128) -> Fingerprint {
+        if !self.is_wide {
+            return self.hash(&id);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+        // OK: as the reason says.
+        let (low, high) = (id as u64, (id >> 64) as u64);
+        // Each step can be undone: first the low half, then the high one.
+        let high = self.mix(high ^ self.keys[2]);
+        Fingerprint { low: self.mix(low ^ high), high }
+    }
+
+    /// Of anything.
+    #[inline]
+    pub fn hash<T: Hash + ?Sized>(&self, id: &T) -> Fingerprint {
+        let low = self.hasher.hash_one(id);
+        let high = if self.is_wide {
+            // A second function: the same bytes after others.
+            let mut hasher = self.hasher.build_hasher();
+            hasher.write_u64(self.keys[2]);
+            id.hash(&mut hasher);
+            hasher.finish()
+        } else {
+            0
+        };
+        // Mixed, for hashers whose bits are not all as good.
+        Fingerprint { low: self.mix(low), high }
+    }
+
+    /// A bijection: xor, product with an odd number, and xor with what is above can be undone.
+    #[inline]
+    const fn mix(&self, id: u64) -> u64 {
+        let [a, b, _] = self.keys;
+        let x = (id ^ a).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let x = ((x ^ x >> 32) ^ b).wrapping_mul(b | 1);
+        let x = (x ^ x >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        x ^ x >> 32
+    }
+}
+
+/// Anything that is `Hash`, as an id.
+///
+/// # Examples
+///
+/// ```
+/// use steadfast_deduplicator::{Config, Hashed};
+///
+/// # #[cfg(feature = "std")] {
+/// let seen = Config::new(1_000).build()?;
+/// assert!(seen.insert(&Hashed(("orders", 17, "EU"))).is_fresh());
+/// assert!(!seen.insert(&Hashed(("orders", 17, "EU"))).is_fresh());
+/// # }
+/// # Ok::<(), steadfast_deduplicator::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hashed<T: ?Sized>(pub T);
+
+impl<T: Hash + ?Sized> Id for Hashed<T> {
+    #[inline]
+    fn fingerprint<S: BuildHasher>(&self, ids: &Ids<S>) -> Fingerprint {
+        ids.hash(&self.0)
+    }
+}
+
+impl<T: Id + ?Sized> Id for &T {
+    #[inline]
+    fn fingerprint<S: BuildHasher>(&self, ids: &Ids<S>) -> Fingerprint {
+        (**self).fingerprint(ids)
+    }
+}
+
+/// It is made already.
+impl Id for Fingerprint {
+    #[inline]
+    fn fingerprint<S: BuildHasher>(&self, _ids: &Ids<S>) -> Fingerprint {
+        *self
+    }
+}
+
+macro_rules! id {
+    ($($type:ty: |$ids:ident, $id:ident| $fingerprint:expr,)*) => {$(
+        impl Id for $type {
+            #[inline]
+            fn fingerprint<S: BuildHasher>(&self, $ids: &Ids<S>) -> Fingerprint {
+                let $id = self;
+                $fingerprint
+            }
+        }
+    )*};
+}
+
+id! {
+    u8: |ids, id| ids.exact(u64::from(*id)),
+    u16: |ids, id| ids.exact(u64::from(*id)),
+    u32: |ids, id| ids.exact(u64::from(*id)),
+    u64: |ids, id| ids.exact(*id),
+    // OK: no target has more.
+    usize: |ids, id| ids.exact(*id as u64),
+    // OK: the same bits; a negative number of any width is the same id.
+    i8: |ids, id| ids.exact(i64::from(*id) as u64),
+    i16: |ids, id| ids.exact(i64::from(*id) as u64),
+    i32: |ids, id| ids.exact(i64::from(*id) as u64),
+    i64: |ids, id| ids.exact(*id as u64),
+    isize: |ids, id| ids.exact(*id as i64 as u64),
+    char: |ids, id| ids.exact(u64::from(u32::from(*id))),
+    [u8; 8]: |ids, id| ids.exact(u64::from_le_bytes(*id)),
+    u128: |ids, id| ids.exact_wide(*id),
+    i128: |ids, id| ids.exact_wide(*id as u128),
+    [u8; 16]: |ids, id| ids.exact_wide(u128::from_le_bytes(*id)),
+    str: |ids, id| ids.hash(id),
+    [u8]: |ids, id| ids.hash(id),
+}
+
+#[cfg(feature = "alloc")]
+id! {
+    String: |ids, id| ids.hash(id.as_str()),
+    Vec<u8>: |ids, id| ids.hash(id.as_slice()),
+}
+
+/// The secret of a hasher: SipHash-1-3 (Aumasson and Bernstein 2012), as the standard library's maps have.
+///
+/// With the `std` feature, [`new`](SipKeys::new) draws one for each deduplicator. Without it there is no
+/// `new`: a constant would be known to everybody.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct SipKeys([u64; 2]);
+
+impl SipKeys {
+    /// A secret that nobody knows, different each time.
+    #[cfg(feature = "std")]
+    pub fn new() -> Self {
+        let random = std::hash::RandomState::new();
+        Self([random.hash_one(0_u64), random.hash_one(1_u64)])
+    }
+
+    /// The secret of a number.
+    pub fn from_seed(seed: u64) -> Self {
+        let hash = |key| {
+            let mut hasher = SipHasher13::new_with_keys(seed, key);
+            hasher.write_u64(seed);
+            hasher.finish()
+        };
+        Self([hash(0), hash(1)])
+    }
+}
+
+#[cfg(feature = "std")]
+impl Default for SipKeys {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl BuildHasher for SipKeys {
+    type Hasher = SipHasher13;
+
+    #[inline]
+    fn build_hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.0[0], self.0[1])
+    }
+}
+
+impl core::fmt::Debug for SipKeys {
+    /// Nothing of the secret.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("SipKeys").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,543 @@
+//! The pure window: which of the last ids have been seen, and when.
+//!
+//! ```text
+//!         oldest                                              newest
+//!           ▼                                                    ▼
+//!  ┌ ─ ─ ┬─────┬─────┬─────┬─────┬─────┬─────┬─────┬─────┬─────┬─────┬ ─ ─ ┐   the ring: an id and a time
+//!        │  A  │  B  │hole │  D  │  E  │hole │  G  │  H  │  I  │  J  │         a position, as they came
+//!  └ ─ ─ ┴─────┴─────┴─────┴─────┴─────┴─────┴─────┴─────┴─────┴─────┴ ─ ─ ┘
+//!           ▲                       ▲
+//!  ┌────────┴──────┬─ ─ ─ ─┬────────┴──────┐
+//!  │ line 0        │       │ line n        │   the index: for each id, in the line that its fingerprint
+//!  └───────────────┴─ ─ ─ ─┴───────────────┘   says or after it, a tag and the stamp of its position
+//! ```
+//!
+//! An operation looks at one line of the index, and writes the ring where it wrote the last time: one cache
+//! line that nobody could foresee. What leaves the window is not looked up again: its stamp is dead once
+//! the oldest position is another.
+//!
+//! | input | when | answer | becomes |
+//! |---|---|---|---|
+//! | insert | not in the window | fresh | the newest; the oldest leaves if there are too many |
+//! | insert | in the window | duplicate | – |
+//! | insert | in the window, renewing | duplicate | a hole; and the newest, with its first sight |
+//! | insert | its time is over | fresh | a hole; and the newest |
+//! | forget | in the window | true | a hole |
+//! | any | the oldest's time is over | | it leaves, at most 16 a step |
+//! | any | the oldest is a hole | | it leaves |
+//! | append | more positions than the capacity and half the spare | | holes are pushed out, some positions a step |
+//!
+//! # Invariants
+//!
+//! - **D1** An id that lives has one entry in the index, and its position one stamp, which lives.
+//! - **D2** Times do not fall from the oldest to the newest, holes excepted.
+//! - **D3** `live` is the number of positions that are not holes; never above the capacity.
+//! - **D4** A line that an entry did not find a lane in has a header at least as new as the entry.
+//! - **D5** A stamp is refreshed before it comes round: no dead one looks alive again.
+//! - **D6** There is room for one more position: holes are out before the ring is full.
+
+use core::fmt;
+
+use steadfast_core::Instant;
+
+use crate::config::Terms;
+use crate::fingerprint::Fingerprint;
+use crate::memory::Memory;
+
+pub use self::index::Line;
+pub(crate) use self::index::{LANES, MOST_BITS};
+pub use self::values::{Sighting, Stats};
+
+use self::index::Era;
+use self::push::Push;
+pub(crate) use self::ring::Record;
+
+mod index;
+mod push;
+mod ring;
+mod values;
+
+/// Where the memory of a window is unless something else is said.
+#[cfg(feature = "alloc")]
+pub type Usual = crate::memory::Heap;
+/// Where the memory of a window is unless something else is said: there is none without a heap.
+#[cfg(not(feature = "alloc"))]
+pub type Usual = crate::memory::Fixed<1, 1>;
+
+/// How many old positions leave in a step.
+const LEAVING: u32 = 16;
+/// How many ids of a batch are looked for at once.
+pub(crate) const AT_ONCE: usize = 16;
+
+/// What stands beside the ring, for each slot of it.
+pub trait Beside {
+    /// The id of a slot is now in another.
+    fn moved(&mut self, from: usize, to: usize);
+    /// The id of a slot has left.
+    fn gone(&mut self, slot: usize);
+}
+
+impl Beside for () {
+    #[inline]
+    fn moved(&mut self, _from: usize, _to: usize) {}
+
+    #[inline]
+    fn gone(&mut self, _slot: usize) {}
+}
+
+/// A window over the last ids, for a single owner. `M` is where it is, `B` what stands beside it.
+///
+/// It reads no clock and hashes nothing: see [`LocalDeduplicator`](crate::LocalDeduplicator) for that. A
+/// time before the latest that it has seen counts as that.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "alloc")] {
+/// use core::time::Duration;
+/// use steadfast_core::Instant;
+/// use steadfast_deduplicator::{Config, Fingerprint, Sighting};
+///
+/// let mut window = Config::new(2).ttl(Duration::from_secs(60)).state()?;
+/// let ids = [1_u64, 2, 3].map(|low| Fingerprint { low, high: 0 });
+/// let at = |secs| Instant::from_nanos(secs * 1_000_000_000);
+///
+/// assert_eq!(window.insert(ids[0], at(0)), Sighting::Fresh);
+/// assert_eq!(window.insert(ids[0], at(1)), Sighting::Duplicate { first_seen: at(0) });
+/// assert_eq!(window.insert(ids[1], at(2)), Sighting::Fresh);
+/// assert_eq!(window.insert(ids[2], at(3)), Sighting::Fresh, "and the first is forgotten");
+/// assert_eq!(window.insert(ids[0], at(4)), Sighting::Fresh);
+/// assert_eq!(window.insert(ids[2], at(63)), Sighting::Fresh, "after a minute");
+/// # }
+/// # Ok::<(), steadfast_deduplicator::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct State<M = Usual, B = ()> {
+    terms: Terms,
+    era: Era,
+    /// The slot of the oldest position.
+    head: u32,
+    live: u32,
+    /// The latest time, by its own count.
+    latest: u64,
+    /// When the oldest position is to leave.
+    due: u64,
+    /// How far its count is ahead of the clock: ids that were restored may be older than that.
+    ahead: u64,
+    /// The line to be refreshed next.
+    stale: u32,
+    push: Option<Push>,
+    stats: Stats,
+    memory: M,
+    beside: B,
+}
+
+/// Where an id was found.
+#[derive(Clone, Copy)]
+struct Found {
+    line: usize,
+    lane: usize,
+    slot: usize,
+}
+
+impl<M, B> State<M, B> {
+    pub(crate) const fn with_terms(terms: Terms, memory: M, beside: B) -> Self {
+        Self {
+            terms,
+            era: Era { mask: terms.mask, oldest: 0, span: 0 },
+            head: 0,
+            live: 0,
+            latest: 0,
+            due: u64::MAX,
+            ahead: 0,
+            stale: 0,
+            push: None,
+            stats: Stats::NONE,
+            memory,
+            beside,
+        }
+    }
+
+    /// How many ids it remembers at most.
+    pub const fn capacity(&self) -> usize {
+        self.terms.capacity as usize
+    }
+
+    pub(crate) const fn beside(&mut self) -> &mut B {
+        &mut self.beside
+    }
+}
+
+impl<M: Memory, B: Beside> State<M, B> {
+    /// Says whether an id was seen before, and remembers it if it was not: in one step.
+    #[inline]
+    pub fn insert(&mut self, id: Fingerprint, now: Instant) -> Sighting {
+        let now = self.observe(now);
+        if let Some(found) = self.find(id) {
+            if let Some(first_seen) = self.see_again(found, now) {
+                return Sighting::Duplicate { first_seen };
+            }
+        }
+        self.stats.fresh = self.stats.fresh.saturating_add(1);
+        self.append(id, now);
+        self.tidy();
+        Sighting::Fresh
+    }
+
+    /// [`insert`](State::insert) of many ids, in order: `each` is told the answers. Their places are looked
+    /// up together, so that the memory is waited for once for many.
+    #[inline]
+    pub fn insert_all(
+        &mut self,
+        ids: &[Fingerprint],
+        now: Instant,
+        mut each: impl FnMut(Sighting),
+    ) {
+        for ids in ids.chunks(AT_ONCE) {
+            self.prepare(ids);
+            for &id in ids {
+                each(self.insert(id, now));
+            }
+        }
+    }
+
+    /// When an id was first seen, if it is remembered. Records nothing.
+    pub fn first_seen(&self, id: Fingerprint, now: Instant) -> Option<Instant> {
+        let now = self.count(now);
+        self.find(id).map(|found| found.slot).and_then(|slot| {
+            let is_over = self.is_over(self.time(slot), now);
+            (!is_over).then(|| self.shown(self.record(slot).first))
+        })
+    }
+
+    /// Forgets an id. Says whether it was remembered.
+    pub fn forget(&mut self, id: Fingerprint, now: Instant) -> bool {
+        let now = self.observe(now);
+        let Some(found) = self.find(id) else { return false };
+        let was_there = !self.is_over(self.time(found.slot), now);
+        if was_there {
+            self.stats.forgotten = self.stats.forgotten.saturating_add(1);
+        } else {
+            self.stats.expired = self.stats.expired.saturating_add(1);
+        }
+        self.dig(found);
+        self.beside.gone(found.slot);
+        was_there
+    }
+
+    /// Forgets all ids. What was counted stays.
+    pub fn clear(&mut self) {
+        for position in 0..self.era.span {
+            let slot = self.slot(position);
+            if self.time(slot) != ring::HOLE {
+                self.beside.gone(slot);
+            }
+        }
+        self.memory.lines_mut().fill(Line::EMPTY);
+        self.era = Era { oldest: 0, span: 0, ..self.era };
+        (self.live, self.stale, self.push, self.due) = (0, 0, None, u64::MAX);
+    }
+
+    /// How many ids are remembered.
+    ///
+    /// Ids whose time is over and that are still in the ring are passed over one by one: there are some
+    /// only after a silence.
+    pub fn len(&self, now: Instant) -> usize {
+        let now = self.count(now);
+        let times = (0..self.era.span).map(|position| self.time(self.slot(position)));
+        let over = times.take_while(|&time| time == ring::HOLE || self.is_over(time, now));
+        // OK: those that are over live in the ring.
+        self.live as usize - over.filter(|&time| time != ring::HOLE).count()
+    }
+
+    /// Whether no id is remembered.
+    pub fn is_empty(&self, now: Instant) -> bool {
+        self.len(now) == 0
+    }
+
+    /// What was counted since it was made.
+    pub const fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// The ids that are remembered, oldest first.
+    pub(crate) fn records(&self, now: Instant) -> impl Iterator<Item = (usize, Record)> {
+        let now = self.count(now);
+        let slots = (0..self.era.span).map(|position| self.slot(position));
+        slots
+            .filter(move |&slot| {
+                self.time(slot) != ring::HOLE && !self.is_over(self.time(slot), now)
+            })
+            .map(|slot| (slot, self.record(slot)))
+    }
+
+    /// The slot and the record of an id that is remembered.
+    pub(crate) fn look(&self, id: Fingerprint, now: Instant) -> Option<(usize, Record)> {
+        let now = self.count(now);
+        let slot = self.find(id)?.slot;
+        (!self.is_over(self.time(slot), now)).then(|| (slot, self.record(slot)))
+    }
+
+    /// Remembers an id with what belongs to it, in place of whatever was known of it. Returns its slot.
+    pub(crate) fn put(&mut self, id: Fingerprint, payload: u64, now: Instant) -> usize {
+        let now = self.observe(now);
+        if let Some(found) = self.find(id) {
+            self.dig(found);
+            self.beside.gone(found.slot);
+        }
+        self.stats.fresh = self.stats.fresh.saturating_add(1);
+        self.append_record(None, Record { id, time: now, first: now, payload })
+    }
+
+    /// Its own count of the clock's time, and never back.
+    #[inline]
+    fn count(&self, now: Instant) -> u64 {
+        // The end of time is never; what is seen then was seen a nanosecond before.
+        now.as_nanos().saturating_add(self.ahead).min(ring::HOLE - 1).max(self.latest)
+    }
+
+    /// The clock's time of its own count.
+    #[inline]
+    fn shown(&self, time: u64) -> Instant {
+        Instant::from_nanos(time.saturating_sub(self.ahead))
+    }
+
+    #[inline]
+    fn is_over(&self, time: u64, now: u64) -> bool {
+        // OK: D2, and now is the latest.
+        now - time >= self.terms.ttl
+    }
+
+    /// The time is now: some of those whose time is over leave.
+    #[inline]
+    fn observe(&mut self, now: Instant) -> u64 {
+        let now = self.count(now);
+        self.latest = now;
+        if now >= self.due {
+            self.let_go();
+        }
+        now
+    }
+
+    #[cold]
+    fn let_go(&mut self) {
+        for _ in 0..LEAVING {
+            if self.latest < self.due {
+                break;
+            }
+            self.expel();
+        }
+    }
+
+    /// The oldest position leaves.
+    fn expel(&mut self) {
+        if self.due != ring::DUE_HOLE {
+            self.leaves();
+            self.live -= 1;
+        }
+        self.pop(1);
+    }
+
+    /// The oldest id leaves, because its time is over or for another.
+    #[inline]
+    fn leaves(&mut self) {
+        let Stats { expired, evicted, .. } = &mut self.stats;
+        let count = if self.latest >= self.due { expired } else { evicted };
+        *count = count.saturating_add(1);
+        self.beside.gone(self.head as usize);
+    }
+
+    /// An id that was found is seen: when it was first seen, unless its time was over.
+    #[inline]
+    fn see_again(&mut self, found: Found, now: u64) -> Option<Instant> {
+        let Found { slot, .. } = found;
+        if self.is_over(self.time(slot), now) {
+            self.stats.expired = self.stats.expired.saturating_add(1);
+            self.dig(found);
+            self.beside.gone(slot);
+            return None;
+        }
+        self.stats.duplicates = self.stats.duplicates.saturating_add(1);
+        if !self.terms.renews {
+            return Some(self.shown(self.time(slot)));
+        }
+        let record = self.record(slot);
+        self.dig(found);
+        self.append_record(Some(slot), Record { time: now, ..record });
+        Some(self.shown(record.first))
+    }
+
+    /// A new id at the end. Returns its slot. The caller [tidies](State::tidy) when nothing is left to be
+    /// done with it.
+    #[inline]
+    fn append(&mut self, id: Fingerprint, now: u64) -> usize {
+        let is_full = self.live == self.terms.capacity;
+        if is_full && self.era.span == self.live && self.live > 1 && self.push.is_none() {
+            self.slide();
+        } else {
+            self.make_room();
+        }
+        let position = self.era.span - 1;
+        let slot = self.slot(position);
+        self.link(id, self.era.stamp(position));
+        self.write(slot, id, now);
+        slot
+    }
+
+    /// A full window without holes moves on by one position.
+    #[inline]
+    fn slide(&mut self) {
+        self.leaves();
+        self.era.oldest = self.era.stamp(1);
+        self.head = self.slot_after(self.head);
+        self.due = self.time(self.head as usize).saturating_add(self.terms.ttl);
+    }
+
+    /// The same in general: the new position is there afterwards.
+    #[inline(never)]
+    fn make_room(&mut self) {
+        while self.live == self.terms.capacity || self.era.span == self.terms.places {
+            self.expel();
+        }
+        if self.era.span == 0 {
+            self.due = self.latest.saturating_add(self.terms.ttl);
+        }
+        self.era.span += 1;
+        self.live += 1;
+    }
+
+    /// The same with all that is known of it, which may have been in another slot.
+    #[cold]
+    fn append_record(&mut self, from: Option<usize>, record: Record) -> usize {
+        let slot = self.append(record.id, record.time);
+        self.write_record(slot, record);
+        if let Some(from) = from {
+            self.beside.moved(from, slot);
+        }
+        self.tidy();
+        slot
+    }
+
+    /// What whoever came owes to those to come: D5 and D6.
+    #[inline]
+    fn tidy(&mut self) {
+        let Era { oldest, span, .. } = self.era;
+        if oldest.wrapping_add(span) % 8 == 0 {
+            self.refresh();
+        }
+        if span > self.terms.crowded || self.push.is_some() {
+            self.push_holes();
+        }
+    }
+
+    /// A line is refreshed.
+    #[inline]
+    fn refresh(&mut self) {
+        let (stale, era) = (self.stale as usize, self.era);
+        self.memory.lines_mut()[stale].refresh(era);
+        self.stale = if self.stale + 1 == self.terms.lines { 0 } else { self.stale + 1 };
+    }
+
+    /// Where an id is. Its time may be over.
+    #[inline]
+    fn find(&self, id: Fingerprint) -> Option<Found> {
+        let Terms { mask, lines, .. } = self.terms;
+        let (tag, line) = (id.tag(mask), id.home(lines));
+        let entries = &self.memory.lines()[line];
+        if entries.may_have(tag, mask) {
+            if let Some(found) = self.find_in(id, line) {
+                return Some(found);
+            }
+        }
+        if entries.spills(self.era) { self.find_after(id, line) } else { None }
+    }
+
+    fn find_in(&self, id: Fingerprint, line: usize) -> Option<Found> {
+        let mask = self.terms.mask;
+        let entries = &self.memory.lines()[line];
+        entries.lanes(id.tag(mask), mask).find_map(|lane| {
+            let slot = self.slot(self.era.position(entries.entry(lane))?);
+            self.is_of(slot, id).then_some(Found { line, lane, slot })
+        })
+    }
+
+    /// In the lines after the first.
+    #[cold]
+    fn find_after(&self, id: Fingerprint, home: usize) -> Option<Found> {
+        let mut line = home;
+        for _ in 1..self.terms.lines {
+            line = self.line_after(line);
+            if let Some(found) = self.find_in(id, line) {
+                return Some(found);
+            }
+            if !self.memory.lines()[line].spills(self.era) {
+                break;
+            }
+        }
+        None
+    }
+
+    /// Adds an id, whose stamp lives already, to the index.
+    #[inline]
+    fn link(&mut self, id: Fingerprint, stamp: u32) {
+        let Terms { mask, lines, .. } = self.terms;
+        let (entry, line) = (id.tag(mask) | stamp, id.home(lines));
+        if !self.memory.lines_mut()[line].put(entry, self.era) {
+            self.link_after(entry, line);
+        }
+    }
+
+    #[cold]
+    fn link_after(&mut self, entry: u32, home: usize) {
+        let (era, mut line) = (self.era, home);
+        for _ in 1..self.terms.lines {
+            self.memory.lines_mut()[line].spill(entry & era.mask, era);
+            line = self.line_after(line);
+            if self.memory.lines_mut()[line].put(entry, era) {
+                return;
+            }
+        }
+        debug_assert!(false, "there are more lanes than ids");
+    }
+
+    /// Makes a hole of an id's position.
+    fn dig(&mut self, found: Found) {
+        let dead = self.era.dead();
+        self.memory.lines_mut()[found.line].set(found.lane, dead);
+        self.bore(found.slot);
+        self.live -= 1;
+        if found.slot == self.head as usize {
+            self.due = ring::DUE_HOLE;
+        }
+    }
+
+    #[inline]
+    const fn line_after(&self, line: usize) -> usize {
+        if line + 1 == self.terms.lines as usize { 0 } else { line + 1 }
+    }
+
+    /// Touches the lines of some ids, so that they are on their way together.
+    #[inline]
+    pub(crate) fn prepare(&self, ids: &[Fingerprint]) {
+        let lines = self.memory.lines();
+        let touched = ids.iter().map(|id| lines[id.home(self.terms.lines)].entry(0));
+        core::hint::black_box(touched.fold(0, |all, entry| all ^ entry));
+    }
+
+    /// Restores an id that is so old; to be given the oldest first.
+    #[cfg(feature = "wait")]
+    pub(crate) fn restore(&mut self, record: Record) -> usize {
+        self.latest = self.latest.max(record.time);
+        self.append_record(None, record)
+    }
+}
+
+impl<M, B> fmt::Debug for State<M, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("capacity", &self.terms.capacity)
+            .field("ids", &self.live)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,134 @@
+//! The ring of positions: what is known of each id.
+//!
+//! ```text
+//!  a position   ┌────────────┬────────────┬ ─ ─ ─ ─ ─ ─┬ ─ ─ ─ ─ ─ ─ ┬ ─ ─ ─ ─ ─ ─ ┐
+//!               │ low half   │ time       │ high half  │ first sight │ payload     │   those that are
+//!               └────────────┴────────────┴ ─ ─ ─ ─ ─ ─┴ ─ ─ ─ ─ ─ ─ ┴ ─ ─ ─ ─ ─ ─ ┘   configured
+//! ```
+//!
+//! The time of a hole is the end of time, at which nothing is seen.
+
+use super::{Beside, State};
+use crate::config::Terms;
+use crate::fingerprint::Fingerprint;
+use crate::memory::Memory;
+
+/// The time of a hole.
+pub(super) const HOLE: u64 = u64::MAX;
+/// When a hole is due: at once. Everything else is so after its TTL, which is not zero.
+pub(super) const DUE_HOLE: u64 = 0;
+
+/// What is known of an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) id: Fingerprint,
+    /// When it was last recorded, by the window's own count.
+    pub(crate) time: u64,
+    /// When it was first seen: another time only if sights renew.
+    pub(crate) first: u64,
+    pub(crate) payload: u64,
+}
+
+impl<M: Memory, B: Beside> State<M, B> {
+    /// The slot of a position, counted from the oldest.
+    #[inline]
+    pub(super) const fn slot(&self, position: u32) -> usize {
+        // OK: both are below twice the number of places, which is below 2²⁸.
+        let slot = self.head + position;
+        (if slot < self.terms.places { slot } else { slot - self.terms.places }) as usize
+    }
+
+    #[inline]
+    const fn base(&self, slot: usize) -> usize {
+        // OK: below the number of words.
+        slot * self.terms.stride as usize
+    }
+
+    #[inline]
+    pub(super) fn time(&self, slot: usize) -> u64 {
+        self.memory.words()[self.base(slot) + 1]
+    }
+
+    /// Whether an id is that of a slot.
+    #[inline]
+    pub(super) fn is_of(&self, slot: usize, id: Fingerprint) -> bool {
+        let (words, base) = (self.memory.words(), self.base(slot));
+        let high = self.terms.high as usize;
+        words[base] == id.low && (high == 0 || words[base + high] == id.high)
+    }
+
+    pub(super) fn record(&self, slot: usize) -> Record {
+        let Terms { high, first, payload, .. } = self.terms;
+        let (words, base) = (self.memory.words(), self.base(slot));
+        // OK: at most 4.
+        let word = |at: u32, or| if at == 0 { or } else { words[base + at as usize] };
+        let (low, time) = (words[base], words[base + 1]);
+        let id = Fingerprint { low, high: word(high, 0) };
+        Record { id, time, first: word(first, time), payload: word(payload, 0) }
+    }
+
+    /// A new id.
+    #[inline]
+    pub(super) fn write(&mut self, slot: usize, id: Fingerprint, now: u64) {
+        let base = self.base(slot);
+        let words = &mut self.memory.words_mut()[base..base + 2];
+        (words[0], words[1]) = (id.low, now);
+        if self.terms.stride > 2 {
+            self.write_record(slot, Record { id, time: now, first: now, payload: 0 });
+        }
+    }
+
+    #[cold]
+    pub(super) fn write_record(&mut self, slot: usize, record: Record) {
+        let Terms { stride, high, first, payload, .. } = self.terms;
+        let base = self.base(slot);
+        // OK: at most 5.
+        let words = &mut self.memory.words_mut()[base..base + stride as usize];
+        (words[0], words[1]) = (record.id.low, record.time);
+        for (at, word) in [(high, record.id.high), (first, record.first), (payload, record.payload)] {
+            if at != 0 {
+                // OK: below the stride.
+                words[at as usize] = word;
+            }
+        }
+    }
+
+    /// Makes a hole.
+    pub(super) fn bore(&mut self, slot: usize) {
+        let base = self.base(slot);
+        self.memory.words_mut()[base + 1] = HOLE;
+    }
+
+    #[inline]
+    pub(super) const fn slot_after(&self, slot: u32) -> u32 {
+        // OK: below the number of places.
+        if slot + 1 < self.terms.places { slot + 1 } else { 0 }
+    }
+
+    /// So many of the oldest positions leave.
+    pub(super) fn pop(&mut self, positions: u32) {
+        let ends_push = self.push.is_some_and(|push| self.era.age(push.read) < positions);
+        // OK: as in `slot`.
+        let head = self.head + positions;
+        self.head = if head < self.terms.places { head } else { head - self.terms.places };
+        self.era.oldest = self.era.stamp(positions);
+        // OK: at most as many as there are.
+        self.era.span -= positions;
+        self.set_due();
+        if ends_push {
+            self.end_push();
+        }
+    }
+
+    /// When the oldest position is to leave: a hole at once.
+    fn set_due(&mut self) {
+        self.due = if self.era.span == 0 {
+            u64::MAX
+        } else {
+            match self.time(self.head as usize) {
+                HOLE => DUE_HOLE,
+                time => time.saturating_add(self.terms.ttl),
+            }
+        };
+    }
+}
