@@ -45,7 +45,9 @@ impl Contender {
     fn new(case: Case) -> Self {
         let mut run = case.prepare();
         let slice = match case.threads {
-            _ if case.group.starts_with("keyed") || case.group.starts_with("dedup") => SLICE_OF_KEYS,
+            _ if case.group.starts_with("keyed") || case.group.starts_with("dedup") => {
+                SLICE_OF_KEYS
+            }
             1 => SLICE,
             2 => SLICE_OF_TWO,
             _ => SLICE_OF_MANY,

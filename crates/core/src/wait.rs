@@ -204,11 +204,13 @@ pub struct Wait<O: Deref<Target: Gate + Sized>> {
 }
 
 /// Until when to wait.
-#[derive(Debug, Clone, Copy)]
-enum Limit {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// For ever.
     None,
-    /// From the first poll.
+    /// For so long, from the first poll.
     Timeout(Duration),
+    /// Until this instant.
     Deadline(Instant),
 }
 
@@ -600,7 +602,8 @@ fn set_alarm<G: Gate>(
 }
 
 impl Limit {
-    fn deadline(self) -> Instant {
+    /// The deadline; [`Instant::MAX`] if there is none, or none yet.
+    pub const fn deadline(self) -> Instant {
         match self {
             Self::Deadline(deadline) => deadline,
             // A timeout is resolved before anybody joins.
@@ -609,13 +612,14 @@ impl Limit {
     }
 
     /// Makes a deadline of a timeout, which counts from its first poll.
-    fn resolve(&mut self, now: Instant) {
+    pub const fn resolve(&mut self, now: Instant) {
         if let Self::Timeout(timeout) = *self {
             *self = Self::Deadline(now.saturating_add(timeout));
         }
     }
 
-    fn passed(self, now: Instant) -> bool {
+    /// Whether the deadline has come.
+    pub fn passed(self, now: Instant) -> bool {
         matches!(self, Self::Deadline(deadline) if now >= deadline)
     }
 }

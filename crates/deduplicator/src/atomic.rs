@@ -14,8 +14,7 @@ use steadfast_core::{Clock, CoarseClock, Instant};
 
 use crate::config::{Config, ConfigError};
 use crate::fingerprint::{Fingerprint, Id, Ids, SipKeys};
-use crate::memory::Heap;
-use crate::state::{Beside, Sighting, State, Stats};
+use crate::state::{Sighting, State, Stats};
 
 /// Says of every id whether it was seen before, within a window of so many ids and so much time; for any
 /// number of threads and tasks at once.
@@ -233,6 +232,14 @@ impl<C, S> Deduplicator<C, S> {
     /// What was counted since it was made, all shards together.
     pub fn stats(&self) -> Stats {
         self.shards.each(|state| state.stats()).fold(Stats::NONE, core::ops::Add::add)
+    }
+
+    pub(crate) const fn ids(&self) -> &Ids<S> {
+        &self.ids
+    }
+
+    pub(crate) const fn shards(&self) -> &Shards<State> {
+        &self.shards
     }
 
     /// What it was built by.

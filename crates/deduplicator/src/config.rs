@@ -114,20 +114,16 @@ impl Config {
     /// # Errors
     ///
     /// If that is more than can be counted.
+    #[expect(clippy::cast_possible_truncation, reason = "compared with the maximum")]
     pub const fn within(ttl: Duration, per_second: u64) -> Result<Self, ConfigError> {
         // OK: 2⁶⁴ seconds times 2⁶⁴ a second, and one second's worth more, are below 2¹²⁸.
         let nanos = ttl.subsec_nanos() as u128 * per_second as u128;
         let ids = ttl.as_secs() as u128 * per_second as u128 + nanos.div_ceil(1_000_000_000);
         if ids > usize::MAX as u128 {
-            return Err(ConfigError::CapacityOutOfRange {
-                capacity: usize::MAX,
-                max: MOST,
-            });
+            return Err(ConfigError::CapacityOutOfRange { capacity: usize::MAX, max: MOST });
         }
-        #[expect(clippy::cast_possible_truncation, reason = "compared with the maximum above")]
-        // OK: as the reason says.
-        let config = Self::new(ids as usize).ttl(ttl);
-        Ok(config)
+        // OK: compared with the maximum above.
+        Ok(Self::new(ids as usize).ttl(ttl))
     }
 
     /// An id is forgotten this long after it was first seen, even if there is room. More than zero.
@@ -244,7 +240,10 @@ impl Config {
         // A line is refreshed every eighth time that the ring moves on: all of them before a stamp
         // comes round.
         let bits = (2 * places + 8 * lines + 2).ilog2() + 1;
-        assert!(bits <= MOST_BITS && LANES as u32 * lines >= capacity, "what the maxima are for");
+        assert!(
+            bits <= MOST_BITS && LANES * lines as usize >= capacity as usize,
+            "what the maxima are for"
+        );
         let (high, stride) = if is_wide { (2, 3) } else { (0, 2) };
         let (first, stride) = if renews { (stride, stride + 1) } else { (0, stride) };
         let (payload, stride) = if has_payload { (stride, stride + 1) } else { (0, stride) };
@@ -254,7 +253,18 @@ impl Config {
         }
         let mask = (1 << bits) - 1;
         Ok(Terms {
-            capacity, places, lines, mask, crowded, pushes, ttl, renews, stride, high, first, payload,
+            capacity,
+            places,
+            lines,
+            mask,
+            crowded,
+            pushes,
+            ttl,
+            renews,
+            stride,
+            high,
+            first,
+            payload,
         })
     }
 
@@ -323,7 +333,8 @@ impl Config {
             // OK: at least 1.
             needed.max(1 << usual.ilog2())
         });
-        let capacity = if shards == 1 { self.capacity } else { with_margin(self.capacity / shards) };
+        let capacity =
+            if shards == 1 { self.capacity } else { with_margin(self.capacity / shards) };
         let shard = Self { capacity, ..*self };
         shard.terms(true)?;
         Ok((shards, shard))

@@ -10,6 +10,7 @@ use siphasher::sip::SipHasher13;
 
 /// What a window remembers of an id: 64 bits of it, or 128.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Fingerprint {
     /// The low half: all of it, unless the window is [wide](crate::Config::wide). Its bits should all be as
     /// good as random.
@@ -29,10 +30,9 @@ impl Fingerprint {
 
     /// One of so many lines: the upper half of the low half, as a fraction.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "less than the number of lines")]
     pub(crate) const fn home(self, lines: u32) -> usize {
-        // OK: as the reason says.
-        ((self.low >> 32) * lines as u64 >> 32) as usize
+        // OK: a product of 32 bits each; its upper half is less than the number of lines.
+        (((self.low >> 32) * lines as u64) >> 32) as usize
     }
 
     /// One of so many shards, a power of two: bits that neither of the others looks at.
@@ -97,7 +97,7 @@ impl<S: BuildHasher> Ids<S> {
     /// With the secret of a hasher; fingerprints of 128 bits if it is wide.
     pub fn new(hasher: S, is_wide: bool) -> Self {
         let keys = [1_u64, 2, 3].map(|key| hasher.hash_one(key));
-        Self { keys, hasher, is_wide }
+        Self { hasher, keys, is_wide }
     }
 
     /// Of up to 64 bits: no two have the same.
@@ -145,6 +145,14 @@ impl<S: BuildHasher> Ids<S> {
         let x = ((x ^ x >> 32) ^ b).wrapping_mul(b | 1);
         let x = (x ^ x >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         x ^ x >> 32
+    }
+}
+
+#[cfg(feature = "wait")]
+impl<S> Ids<S> {
+    /// What it hashes with.
+    pub(crate) const fn hasher(&self) -> &S {
+        &self.hasher
     }
 }
 
@@ -206,16 +214,17 @@ id! {
     u64: |ids, id| ids.exact(*id),
     // OK: no target has more.
     usize: |ids, id| ids.exact(*id as u64),
-    // OK: the same bits; a negative number of any width is the same id.
-    i8: |ids, id| ids.exact(i64::from(*id) as u64),
-    i16: |ids, id| ids.exact(i64::from(*id) as u64),
-    i32: |ids, id| ids.exact(i64::from(*id) as u64),
-    i64: |ids, id| ids.exact(*id as u64),
-    isize: |ids, id| ids.exact(*id as i64 as u64),
+    // A negative number of any width is the same id.
+    i8: |ids, id| ids.exact(u64::from_ne_bytes(i64::from(*id).to_ne_bytes())),
+    i16: |ids, id| ids.exact(u64::from_ne_bytes(i64::from(*id).to_ne_bytes())),
+    i32: |ids, id| ids.exact(u64::from_ne_bytes(i64::from(*id).to_ne_bytes())),
+    i64: |ids, id| ids.exact(u64::from_ne_bytes(id.to_ne_bytes())),
+    // OK: no target has more.
+    isize: |ids, id| ids.exact(u64::from_ne_bytes((*id as i64).to_ne_bytes())),
     char: |ids, id| ids.exact(u64::from(u32::from(*id))),
     [u8; 8]: |ids, id| ids.exact(u64::from_le_bytes(*id)),
     u128: |ids, id| ids.exact_wide(*id),
-    i128: |ids, id| ids.exact_wide(*id as u128),
+    i128: |ids, id| ids.exact_wide(u128::from_ne_bytes(id.to_ne_bytes())),
     [u8; 16]: |ids, id| ids.exact_wide(u128::from_le_bytes(*id)),
     str: |ids, id| ids.hash(id),
     [u8]: |ids, id| ids.hash(id),

@@ -100,7 +100,7 @@ impl Beside for () {
 ///
 /// let mut window = Config::new(2).ttl(Duration::from_secs(60)).state()?;
 /// let ids = [1_u64, 2, 3].map(|low| Fingerprint { low, high: 0 });
-/// let at = |secs| Instant::from_nanos(secs * 1_000_000_000);
+/// let at = |secs: u64| Instant::from_nanos(secs * 1_000_000_000);
 ///
 /// assert_eq!(window.insert(ids[0], at(0)), Sighting::Fresh);
 /// assert_eq!(window.insert(ids[0], at(1)), Sighting::Duplicate { first_seen: at(0) });
@@ -163,6 +163,7 @@ impl<M, B> State<M, B> {
         self.terms.capacity as usize
     }
 
+    #[cfg(feature = "wait")]
     pub(crate) const fn beside(&mut self) -> &mut B {
         &mut self.beside
     }
@@ -261,6 +262,7 @@ impl<M: Memory, B: Beside> State<M, B> {
     }
 
     /// The ids that are remembered, oldest first.
+    #[cfg(feature = "wait")]
     pub(crate) fn records(&self, now: Instant) -> impl Iterator<Item = (usize, Record)> {
         let now = self.count(now);
         let slots = (0..self.era.span).map(|position| self.slot(position));
@@ -271,7 +273,14 @@ impl<M: Memory, B: Beside> State<M, B> {
             .map(|slot| (slot, self.record(slot)))
     }
 
+    /// An id was seen again.
+    #[cfg(feature = "wait")]
+    pub(crate) const fn count_duplicate(&mut self) {
+        self.stats.duplicates = self.stats.duplicates.saturating_add(1);
+    }
+
     /// The slot and the record of an id that is remembered.
+    #[cfg(feature = "wait")]
     pub(crate) fn look(&self, id: Fingerprint, now: Instant) -> Option<(usize, Record)> {
         let now = self.count(now);
         let slot = self.find(id)?.slot;
@@ -279,6 +288,7 @@ impl<M: Memory, B: Beside> State<M, B> {
     }
 
     /// Remembers an id with what belongs to it, in place of whatever was known of it. Returns its slot.
+    #[cfg(feature = "wait")]
     pub(crate) fn put(&mut self, id: Fingerprint, payload: u64, now: Instant) -> usize {
         let now = self.observe(now);
         if let Some(found) = self.find(id) {
@@ -291,14 +301,14 @@ impl<M: Memory, B: Beside> State<M, B> {
 
     /// Its own count of the clock's time, and never back.
     #[inline]
-    fn count(&self, now: Instant) -> u64 {
+    pub(crate) fn count(&self, now: Instant) -> u64 {
         // The end of time is never; what is seen then was seen a nanosecond before.
         now.as_nanos().saturating_add(self.ahead).min(ring::HOLE - 1).max(self.latest)
     }
 
     /// The clock's time of its own count.
     #[inline]
-    fn shown(&self, time: u64) -> Instant {
+    pub(crate) const fn shown(&self, time: u64) -> Instant {
         Instant::from_nanos(time.saturating_sub(self.ahead))
     }
 
@@ -524,9 +534,19 @@ impl<M: Memory, B: Beside> State<M, B> {
         core::hint::black_box(touched.fold(0, |all, entry| all ^ entry));
     }
 
-    /// Restores an id that is so old; to be given the oldest first.
+    /// Its count is to be so far ahead of the clock. For a window that has not begun.
+    #[cfg(feature = "wait")]
+    pub(crate) const fn set_ahead(&mut self, ahead: u64) {
+        self.ahead = ahead;
+    }
+
+    /// Restores an id; to be given the oldest first. Returns its slot.
     #[cfg(feature = "wait")]
     pub(crate) fn restore(&mut self, record: Record) -> usize {
+        if let Some(found) = self.find(record.id) {
+            self.dig(found);
+            self.beside.gone(found.slot);
+        }
         self.latest = self.latest.max(record.time);
         self.append_record(None, record)
     }

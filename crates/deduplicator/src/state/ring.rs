@@ -85,7 +85,8 @@ impl<M: Memory, B: Beside> State<M, B> {
         // OK: at most 5.
         let words = &mut self.memory.words_mut()[base..base + stride as usize];
         (words[0], words[1]) = (record.id.low, record.time);
-        for (at, word) in [(high, record.id.high), (first, record.first), (payload, record.payload)] {
+        for (at, word) in [(high, record.id.high), (first, record.first), (payload, record.payload)]
+        {
             if at != 0 {
                 // OK: below the stride.
                 words[at as usize] = word;

@@ -1,0 +1,246 @@
+//! What a window remembers, as plain data: so that a restart does not forget.
+
+use alloc::vec::Vec;
+use core::hash::BuildHasher;
+use core::time::Duration;
+
+use steadfast_core::sync::Arc;
+use steadfast_core::{Clock, Instant, saturating_nanos};
+#[cfg(feature = "std")]
+use steadfast_core::{CoarseClock, SystemClock};
+
+use crate::atomic::Deduplicator;
+use crate::claims::Claims;
+use crate::config::Config;
+use crate::error::RestoreError;
+use crate::fingerprint::{Fingerprint, SipKeys};
+use crate::state::Record;
+
+/// The ids that a window remembers, and how old they are.
+///
+/// It holds the hasher, and so the secret: keep it where nobody reads it who may choose ids.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use std::time::Duration;
+/// use steadfast_deduplicator::Config;
+///
+/// let config = Config::new(1_000).ttl(Duration::from_secs(600));
+/// let seen = config.build()?;
+/// assert!(seen.insert("order 17").is_fresh());
+///
+/// let mut snapshot = seen.snapshot();
+/// // … written to a disk, and read by the next process, a minute later:
+/// snapshot.add_age(Duration::from_secs(60));
+/// let seen = config.restore(snapshot)?;
+/// assert!(!seen.insert("order 17").is_fresh());
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Snapshot<V = (), S = SipKeys> {
+    /// What fingerprints are made by.
+    pub hasher: S,
+    /// Whether they have 128 bits.
+    pub is_wide: bool,
+    /// The ids, the oldest first. Restoring sorts them.
+    pub ids: Vec<Remembered<V>>,
+}
+
+/// One id of a [`Snapshot`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Remembered<V = ()> {
+    /// What it is told from others by.
+    pub fingerprint: Fingerprint,
+    /// How long ago it was recorded, in nanoseconds.
+    pub age_ns: u64,
+    /// How long ago it was first seen: longer than its age only if sights renew.
+    pub first_age_ns: u64,
+    /// What its payload is told from others by.
+    pub payload: u64,
+    /// What was committed with it.
+    pub value: Option<V>,
+}
+
+impl<V, S> Snapshot<V, S> {
+    /// The ids are so much older: for the time between taking it and restoring it.
+    pub fn add_age(&mut self, age: Duration) {
+        let age = saturating_nanos(age);
+        for id in &mut self.ids {
+            id.age_ns = id.age_ns.saturating_add(age);
+            id.first_age_ns = id.first_age_ns.saturating_add(age);
+        }
+    }
+
+    fn sort(&mut self) {
+        self.ids.sort_by_key(|id| core::cmp::Reverse(id.age_ns));
+    }
+
+    /// Checks it against a configuration. The ages are at most half of all time, so that the sum of an age
+    /// and a time can be counted.
+    fn check(&mut self, config: &Config) -> Result<(), RestoreError> {
+        if self.is_wide != config.is_wide {
+            return Err(RestoreError::Width { is_wide: self.is_wide });
+        }
+        if let Some(id) = self.ids.iter().find(|id| id.age_ns > u64::MAX / 2) {
+            return Err(RestoreError::TooOld { age: Duration::from_nanos(id.age_ns) });
+        }
+        self.sort();
+        Ok(())
+    }
+}
+
+impl<V> Remembered<V> {
+    /// Of a record, at a time by the window's own count.
+    fn of(record: Record, value: Option<V>, now: u64) -> Self {
+        Self {
+            fingerprint: record.id,
+            age_ns: now.saturating_sub(record.time),
+            first_age_ns: now.saturating_sub(record.first),
+            payload: record.payload,
+            value,
+        }
+    }
+
+    /// The record at a time by the window's own count, which is ahead of the clock by as much as the oldest
+    /// takes.
+    fn record(&self, now: u64) -> Record {
+        Record {
+            id: self.fingerprint,
+            time: now.saturating_sub(self.age_ns),
+            first: now.saturating_sub(self.first_age_ns),
+            payload: self.payload,
+        }
+    }
+}
+
+/// How far a window's count has to be ahead of the clock for the oldest id, the first of them.
+fn ahead<V>(ids: &[Remembered<V>], now: Instant) -> u64 {
+    ids.first().map_or(0, |oldest| oldest.age_ns.saturating_sub(now.as_nanos()))
+}
+
+impl<C: Clock, S: Clone> Deduplicator<C, S> {
+    /// What it remembers now. The shards are read one after the other.
+    pub fn snapshot(&self) -> Snapshot<(), S> {
+        let now = self.clock().now();
+        let ids = self.shards().each(|state| {
+            let count = state.count(now);
+            state.records(now).map(|(_, record)| Remembered::of(record, None, count)).collect()
+        });
+        let ids: Vec<Vec<_>> = ids.collect();
+        let (hasher, is_wide) = (self.ids().hasher().clone(), self.config().is_wide);
+        let mut snapshot = Snapshot { hasher, is_wide, ids: ids.into_iter().flatten().collect() };
+        snapshot.sort();
+        snapshot
+    }
+}
+
+impl<V: Clone, C: Clock, S: Clone> Claims<V, C, S> {
+    /// What it remembers now: ids that were committed, with their values. The shards are read one after the
+    /// other.
+    pub fn snapshot(&self) -> Snapshot<V, S> {
+        let now = self.clock().now();
+        let ids = self.shards.each(|shard| {
+            let count = shard.window.count(now);
+            let records: Vec<_> = shard.window.records(now).collect();
+            let with_value = |(slot, record)| (record, shard.window.beside().get(slot));
+            let records: Vec<_> = records.into_iter().map(with_value).collect();
+            (count, records)
+        });
+        let ids: Vec<_> = ids.collect();
+        // Values are cloned here, where no lock is held.
+        let remembered = ids.into_iter().flat_map(|(count, records)| {
+            records.into_iter().map(move |(record, value)| {
+                Remembered::of(record, value.map(|value| V::clone(&value)), count)
+            })
+        });
+        let (hasher, is_wide) = (self.ids.hasher().clone(), self.config.is_wide);
+        let mut snapshot = Snapshot { hasher, is_wide, ids: remembered.collect() };
+        snapshot.sort();
+        snapshot
+    }
+}
+
+impl Config {
+    /// A deduplicator that remembers what a snapshot does: ids keep their ages. If it has less room than
+    /// they need, the oldest are evicted.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no such window, or the snapshot is of another width.
+    #[cfg(feature = "std")]
+    pub fn restore<S: BuildHasher>(
+        &self,
+        snapshot: Snapshot<(), S>,
+    ) -> Result<Deduplicator<CoarseClock, S>, RestoreError> {
+        self.restore_with(CoarseClock, snapshot)
+    }
+
+    /// The same on a clock of yours.
+    ///
+    /// # Errors
+    ///
+    /// As [`restore`](Config::restore).
+    pub fn restore_with<C: Clock, S: BuildHasher>(
+        &self,
+        clock: C,
+        mut snapshot: Snapshot<(), S>,
+    ) -> Result<Deduplicator<C, S>, RestoreError> {
+        snapshot.check(self)?;
+        let Snapshot { hasher, ids, .. } = snapshot;
+        let now = clock.now();
+        let restored = self.build_with(clock, hasher)?;
+        let ahead = ahead(&ids, now);
+        restored.shards().each(|state| state.set_ahead(ahead)).for_each(drop);
+        for id in ids {
+            let count = now.as_nanos().saturating_add(ahead);
+            let _slot =
+                restored.shards().with(id.fingerprint, |state| state.restore(id.record(count)));
+        }
+        Ok(restored)
+    }
+
+    /// Claims that remember what a snapshot does.
+    ///
+    /// # Errors
+    ///
+    /// As [`restore`](Config::restore).
+    #[cfg(feature = "std")]
+    pub fn restore_claims<V, S: BuildHasher>(
+        &self,
+        snapshot: Snapshot<V, S>,
+    ) -> Result<Claims<V, SystemClock, S>, RestoreError> {
+        self.restore_claims_with(SystemClock, snapshot)
+    }
+
+    /// The same on a clock of yours.
+    ///
+    /// # Errors
+    ///
+    /// As [`restore`](Config::restore).
+    pub fn restore_claims_with<V, C: Clock, S: BuildHasher>(
+        &self,
+        clock: C,
+        mut snapshot: Snapshot<V, S>,
+    ) -> Result<Claims<V, C, S>, RestoreError> {
+        snapshot.check(self)?;
+        let Snapshot { hasher, ids, .. } = snapshot;
+        let now = clock.now();
+        let restored = self.claims_with(clock, hasher)?;
+        let ahead = ahead(&ids, now);
+        restored.shards.each(|shard| shard.window.set_ahead(ahead)).for_each(drop);
+        for mut id in ids {
+            let count = now.as_nanos().saturating_add(ahead);
+            let value = id.value.take().map(Arc::new);
+            restored.in_shard(id.fingerprint, |shard| {
+                let slot = shard.window.restore(id.record(count));
+                shard.window.beside().set(slot, value);
+            });
+        }
+        Ok(restored)
+    }
+}
