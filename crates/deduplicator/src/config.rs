@@ -114,7 +114,6 @@ impl Config {
     /// # Errors
     ///
     /// If that is more than can be counted.
-    #[expect(clippy::cast_possible_truncation, reason = "compared with the maximum")]
     pub const fn within(ttl: Duration, per_second: u64) -> Result<Self, ConfigError> {
         // OK: 2⁶⁴ seconds times 2⁶⁴ a second, and one second's worth more, are below 2¹²⁸.
         let nanos = ttl.subsec_nanos() as u128 * per_second as u128;

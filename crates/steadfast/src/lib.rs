@@ -2,9 +2,10 @@
 //! on bare metal: what they decide takes the time as an argument, what they share is a word of
 //! atomics or lies under a fine lock, and whoever waits stands in one fair line, with `.await` or with `.wait()`.
 //!
-//! This crate is the five behind one name, each a feature and a module of its own; so far there are
-//! [`token_bucket`], [`backoff`], [`circuit_breaker`] and [`sequence_tracker`]. The clocks and timers beside them come from `steadfast-core`, where the
-//! features `tsc`, `tokio`, `async-io` and `embedded-hal-async` each add one; none is a default.
+//! This crate is the five behind one name, each a feature and a module of its own: [`token_bucket`],
+//! [`circuit_breaker`], [`backoff`], [`sequence_tracker`] and [`deduplicator`]. The clocks and timers beside
+//! them come from `steadfast-core`, where the features `tsc`, `tokio`, `async-io` and `embedded-hal-async`
+//! each add one; none is a default.
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -23,12 +24,14 @@ pub use steadfast_core::TokioClock;
 pub use steadfast_core::TscClock;
 #[cfg(feature = "wait")]
 pub use steadfast_core::wait::LineStats;
-pub use steadfast_core::{Clock, Instant, SystemClock, Timer};
+pub use steadfast_core::{Clock, CoarseClock, Instant, SystemClock, Timer};
 
 #[cfg(feature = "backoff")]
 pub use steadfast_backoff as backoff;
 #[cfg(feature = "circuit-breaker")]
 pub use steadfast_circuit_breaker as circuit_breaker;
+#[cfg(feature = "deduplicator")]
+pub use steadfast_deduplicator as deduplicator;
 #[cfg(feature = "sequence-tracker")]
 pub use steadfast_sequence_tracker as sequence_tracker;
 #[cfg(feature = "token-bucket")]

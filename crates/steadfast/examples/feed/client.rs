@@ -13,6 +13,7 @@ use std::{fmt, io, thread};
 
 use steadfast::backoff::{self, Attempt, Backoff, Jitter, Policy};
 use steadfast::circuit_breaker::{self, CircuitBreaker, Window};
+use steadfast::deduplicator;
 use steadfast::sequence_tracker;
 use steadfast::token_bucket::{Acquire, AcquireError, ConfigError, TokenBucket};
 use steadfast::{Clock, Instant, SystemClock};
@@ -102,7 +103,8 @@ pub(crate) enum FeedError {
     Reconnect(backoff::AcquireError),
     Permit(circuit_breaker::AcquireError),
     Tracker(sequence_tracker::ConfigError),
-    /// The subscriber.
+    Deduplicator(deduplicator::ConfigError),
+    /// The subscriber, or a line to the desk.
     Panicked,
 }
 
@@ -210,7 +212,8 @@ impl fmt::Display for FeedError {
             Self::Acquire(error) => error.fmt(f),
             Self::Permit(error) => error.fmt(f),
             Self::Tracker(error) => error.fmt(f),
-            Self::Panicked => f.write_str("the subscriber panicked"),
+            Self::Deduplicator(error) => error.fmt(f),
+            Self::Panicked => f.write_str("whoever listened panicked"),
             Self::Reconnect(error) => error.fmt(f),
         }
     }

@@ -9,8 +9,9 @@
 //! is not well and answers nobody for a moment, or drops all connections and is away. The client's
 //! threads and tasks share one bucket, one breaker to leave it alone while it is not well, and one
 //! backoff to reconnect, and have to get along with that. Beside it a publisher sends ticks by datagrams,
-//! some of which are lost, repeated or out of order, and a subscriber has to get all of them in order. The run ends with a table, and
-//! with exit code 1 if anything was not as promised; `--cheat` shows that the server notices.
+//! some of which are lost, repeated or out of order, and a subscriber has to get all of them in order. A desk
+//! tells of trades on two lines, more than once, and each has to be booked once. The run ends with a table,
+//! and with exit code 1 if anything was not as promised; `--cheat` shows that the server notices.
 //!
 //! | file | what it is about |
 //! |---|---|
@@ -20,9 +21,11 @@
 //! | `protocol`, `link` | the lines on the wire, and one question and answer |
 //! | `server`, `log` | the judge |
 //! | `ticks`, `publisher`, `subscriber` | a stream with gaps, and how to fill them |
+//! | `desk`, `trades` | messages that come more than once, and how to book each once |
 //! | `report` | the live line and the table |
 
 mod client;
+mod desk;
 mod downtime;
 mod link;
 mod log;
@@ -33,6 +36,7 @@ mod report;
 mod server;
 mod subscriber;
 mod ticks;
+mod trades;
 mod worker;
 
 use std::io::{self, Write};
@@ -43,13 +47,15 @@ use std::thread;
 use std::time::Duration;
 
 use crate::client::{Client, FeedError, PROBES, TASKS, THREADS};
+use crate::desk::Desk;
 use crate::downtime::Downtime;
 use crate::margin::Margin;
 use crate::protocol::Quota;
 use crate::publisher::Publisher;
-use crate::report::{Progress, Report, Stream, thousands};
+use crate::report::{Progress, Report, Stream, Trading, thousands};
 use crate::server::Server;
 use crate::subscriber::Subscriber;
+use crate::trades::{Book, joined};
 
 /// What the server publishes.
 const QUOTA: Quota = Quota { limit: 1_000, window: Duration::from_secs(1) };
@@ -96,6 +102,13 @@ fn run(options: Options) -> Result<bool, FeedError> {
         .name("subscriber".into())
         .spawn(move || subscriber.run(recovery, ends, || ending.end()))?;
 
+    let desk = Desk::open()?;
+    let book = Arc::new(Book::new(desk.address())?);
+    let (first, second) = (Arc::clone(&book), Arc::clone(&book));
+    let first_line =
+        thread::Builder::new().name("line 1".into()).spawn(move || first.listen_as_thread(1))?;
+    let second_line = runtime.spawn(async move { second.listen_as_task(2).await });
+
     let progress = Progress::new();
     let mut finished = Vec::new();
     let mut next_line = progress.interval();
@@ -116,8 +129,12 @@ fn run(options: Options) -> Result<bool, FeedError> {
 
     let delivered = subscription.join().map_err(|_| FeedError::Panicked)??;
     let stream = Stream { published: publisher.published(), delivered };
+    desk.close();
+    joined(first_line.join())?;
+    joined(runtime.block_on(second_line))?;
+    let trading = Trading { told: desk.told(), booked: book.booked() };
     let missing = THREADS + TASKS - finished.len() as u64;
-    let report = Report::new(&client, elapsed, server.seen(), &downtime, stream, finished);
+    let report = Report::new(&client, elapsed, server.seen(), &downtime, stream, trading, finished);
     let mut complaints = report.complaints();
     if missing > 0 {
         complaints.push(format!("{missing} of the workers panicked"));

@@ -8,10 +8,12 @@ use std::time::Duration;
 use steadfast::token_bucket::Stats;
 
 use crate::client::{Client, FeedError, Kind, Outcome, PROBES, TASKS, THREADS};
+use crate::desk::Told;
 use crate::downtime::Downtime;
 use crate::publisher::Published;
 use crate::server::Seen;
 use crate::subscriber::Delivered;
+use crate::trades::Booked;
 
 /// The live line: rewritten in place on a terminal, one after the other elsewhere.
 #[derive(Debug)]
@@ -57,6 +59,13 @@ pub(crate) struct Stream {
     pub(crate) delivered: Delivered,
 }
 
+/// The trades, as both sides saw them.
+#[derive(Debug)]
+pub(crate) struct Trading {
+    pub(crate) told: Told,
+    pub(crate) booked: Booked,
+}
+
 /// A run that is over.
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
@@ -65,6 +74,7 @@ pub(crate) struct Report<'a> {
     seen: Seen,
     downtime: &'a Downtime,
     stream: Stream,
+    trading: Trading,
     stats: Stats,
     threads: Tally,
     tasks: Tally,
@@ -88,6 +98,7 @@ impl<'a> Report<'a> {
         seen: Seen,
         downtime: &'a Downtime,
         stream: Stream,
+        trading: Trading,
         outcomes: Vec<Outcome>,
     ) -> Self {
         let of = |kinds: &[Kind]| {
@@ -104,7 +115,19 @@ impl<'a> Report<'a> {
         let all = of(&[Kind::Thread, Kind::Task]);
         let failures = outcomes.into_iter().filter_map(|outcome| outcome.result.err()).collect();
         let stats = client.bucket.stats();
-        Self { client, elapsed, seen, downtime, stream, stats, threads, tasks, all, failures }
+        Self {
+            client,
+            elapsed,
+            seen,
+            downtime,
+            stream,
+            trading,
+            stats,
+            threads,
+            tasks,
+            all,
+            failures,
+        }
     }
 
     /// Everything that was not as promised; nothing if all is well.
@@ -121,6 +144,11 @@ impl<'a> Report<'a> {
         if published.checksum != delivered.checksum {
             let [sent, got] = [published.checksum.ticks, delivered.checksum.ticks].map(thousands);
             complaints.push(format!("of {sent} ticks {got} were delivered, or not in order"));
+        }
+        let Trading { told, booked } = &self.trading;
+        if (told.trades, told.quantity) != (booked.trades, booked.quantity) {
+            let [told, booked] = [told.trades, booked.trades].map(thousands);
+            complaints.push(format!("{told} trades were made and {booked} booked, or others"));
         }
         if self.downtime.missed() > 0 {
             complaints.push(format!("changes of the breaker missed: {}", self.downtime.missed()));
@@ -226,6 +254,7 @@ impl fmt::Display for Report<'_> {
             ),
         )?;
         write!(f, "{}", self.stream)?;
+        write!(f, "{}", self.trading)?;
         writeln!(f, "{:<26}{}", "violations", thousands(seen.violations))
     }
 }
@@ -267,6 +296,32 @@ impl fmt::Display for Stream {
                     "NOT what was published"
                 },
                 thousands(delivered.stats.duplicates),
+            ),
+        )
+    }
+}
+
+impl fmt::Display for Trading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { told, booked } = self;
+        let is_right = (told.trades, told.quantity) == (booked.trades, booked.quantity);
+        let mut line = |name: &str, text: String| writeln!(f, "{name:<26}{text}");
+        line(
+            "trades",
+            format!(
+                "{} told of on two lines in {} messages; {} connections dropped",
+                thousands(told.trades),
+                thousands(told.messages),
+                thousands(told.dropped),
+            ),
+        )?;
+        line(
+            "booked",
+            format!(
+                "{}, {}; {} duplicates left out",
+                thousands(booked.trades),
+                if is_right { "each once" } else { "NOT each once" },
+                thousands(booked.left_out),
             ),
         )
     }
