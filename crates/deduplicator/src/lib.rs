@@ -120,12 +120,10 @@ pub use crate::config::{Config, ConfigError, MAX_CAPACITY, MAX_SHARDS, Terms};
 pub use crate::error::{AcquireError, LeaseLost, RestoreError, TryAcquireError};
 pub use crate::fingerprint::{Fingerprint, Hashed, Id, Ids, SipKeys};
 pub use crate::local::LocalDeduplicator;
-#[cfg(feature = "alloc")]
-pub use crate::memory::Heap;
-pub use crate::memory::{Fixed, Memory};
+pub use crate::memory::{Fixed, Heap, Memory};
 #[cfg(feature = "wait")]
 pub use crate::snapshot::{Remembered, Snapshot};
-pub use crate::state::{Beside, Line, Sighting, State, Stats, Usual};
+pub use crate::state::{Beside, Line, Sighting, State, Stats};
 #[cfg(feature = "wait")]
 pub use crate::stream::Distinct;
 #[cfg(feature = "wait")]

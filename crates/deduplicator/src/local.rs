@@ -7,8 +7,8 @@ use steadfast_core::Instant;
 
 use crate::config::{Config, ConfigError};
 use crate::fingerprint::{Fingerprint, Id, Ids, SipKeys};
-use crate::memory::Memory;
-use crate::state::{AT_ONCE, Sighting, State, Stats, Usual};
+use crate::memory::{Heap, Memory};
+use crate::state::{AT_ONCE, Sighting, State, Stats};
 
 /// A deduplicator for a single owner: the same answers as the [shared](crate::Deduplicator) one, without
 /// locks. `S` is the hasher, `M` where the ids are.
@@ -29,7 +29,7 @@ use crate::state::{AT_ONCE, Sighting, State, Stats, Usual};
 /// # Ok::<(), steadfast_deduplicator::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct LocalDeduplicator<S = SipKeys, M = Usual> {
+pub struct LocalDeduplicator<S = SipKeys, M = Heap> {
     ids: Ids<S>,
     state: State<M>,
 }

@@ -1,15 +1,19 @@
 //! Where a window keeps its ids: on the heap, or in arrays whose size is part of the type.
 
-#[cfg(feature = "alloc")]
-use alloc::boxed::Box;
+use crate::state::Line;
+
+pub use self::heap::Heap;
 
 #[cfg(feature = "alloc")]
-use crate::config::Terms;
-use crate::state::Line;
+#[path = "heap.rs"]
+mod heap;
+#[cfg(not(feature = "alloc"))]
+#[path = "no_heap.rs"]
+mod heap;
 
 /// The memory of a window: an index, and a ring of ids in the order in which they came.
 ///
-/// `Heap` and [`Fixed`] are such memory; so can be slices of yours. It has to keep what is written to it.
+/// [`Heap`] and [`Fixed`] are such memory; so can be slices of yours. It has to keep what is written to it.
 pub trait Memory {
     /// As many lines as [`Config::lines`](crate::Config::lines) says.
     fn lines(&self) -> &[Line];
@@ -19,47 +23,6 @@ pub trait Memory {
     fn words(&self) -> &[u64];
     /// The same, to be written.
     fn words_mut(&mut self) -> &mut [u64];
-}
-
-/// Memory on the heap, allocated once.
-#[cfg(feature = "alloc")]
-#[derive(Debug, Clone)]
-pub struct Heap {
-    lines: Box<[Line]>,
-    words: Box<[u64]>,
-}
-
-#[cfg(feature = "alloc")]
-impl Heap {
-    pub(crate) fn new(terms: &Terms) -> Self {
-        let lines = (0..terms.lines).map(|_| Line::EMPTY).collect();
-        // Zeroed by the system, without touching it.
-        let words = alloc::vec![0; terms.words()].into_boxed_slice();
-        Self { lines, words }
-    }
-}
-
-#[cfg(feature = "alloc")]
-impl Memory for Heap {
-    #[inline]
-    fn lines(&self) -> &[Line] {
-        &self.lines
-    }
-
-    #[inline]
-    fn lines_mut(&mut self) -> &mut [Line] {
-        &mut self.lines
-    }
-
-    #[inline]
-    fn words(&self) -> &[u64] {
-        &self.words
-    }
-
-    #[inline]
-    fn words_mut(&mut self) -> &mut [u64] {
-        &mut self.words
-    }
 }
 
 /// Memory in place, for a `static` or a stack: as many lines and words as

@@ -42,7 +42,7 @@ use steadfast_core::Instant;
 
 use crate::config::Terms;
 use crate::fingerprint::Fingerprint;
-use crate::memory::Memory;
+use crate::memory::{Heap, Memory};
 
 pub use self::index::Line;
 pub(crate) use self::index::{LANES, MOST_BITS};
@@ -56,13 +56,6 @@ mod index;
 mod push;
 mod ring;
 mod values;
-
-/// Where the memory of a window is unless something else is said.
-#[cfg(feature = "alloc")]
-pub type Usual = crate::memory::Heap;
-/// Where the memory of a window is unless something else is said: there is none without a heap.
-#[cfg(not(feature = "alloc"))]
-pub type Usual = crate::memory::Fixed<1, 1>;
 
 /// How many old positions leave in a step.
 const LEAVING: u32 = 16;
@@ -112,7 +105,7 @@ impl Beside for () {
 /// # Ok::<(), steadfast_deduplicator::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct State<M = Usual, B = ()> {
+pub struct State<M = Heap, B = ()> {
     terms: Terms,
     era: Era,
     /// The slot of the oldest position.
