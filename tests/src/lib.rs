@@ -10,6 +10,7 @@ pub mod backoff;
 pub mod circuit_breaker;
 pub mod policy;
 pub mod retry;
+pub mod sequence_tracker;
 pub mod token_bucket;
 
 /// What a target does with bytes.
@@ -18,11 +19,12 @@ pub mod token_bucket;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("backoff", backoff::run),
     ("circuit_breaker", circuit_breaker::run),
     ("policy", policy::run),
     ("retry", retry::run),
+    ("sequence_tracker", sequence_tracker::run),
     ("token_bucket", token_bucket::run),
 ];
 

@@ -55,6 +55,11 @@ fn retries_do_what_their_oracle_says_on_every_kept_input() {
 }
 
 #[test]
+fn sequence_tracker_does_what_its_oracle_says_on_every_kept_input() {
+    replay("sequence_tracker");
+}
+
+#[test]
 fn token_bucket_does_what_its_oracle_says_on_every_kept_input() {
     replay("token_bucket");
 }

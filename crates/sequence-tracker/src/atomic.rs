@@ -160,6 +160,12 @@ impl<const WORDS: usize> SharedReplayWindow<WORDS> {
         }
     }
 
+    /// Forgets everything: a new key, a new connection. Whoever clears it is its only owner then; where
+    /// others are still at it, give them a new window.
+    pub fn clear(&mut self) {
+        *self = Self::new();
+    }
+
     /// Whether a number of the lowest block of which some are in the window is not in it.
     #[cold]
     fn is_too_old(&self, number: u64) -> bool {

@@ -12,8 +12,8 @@ use crate::state::Change;
 /// The changes of a tracker: see [`SequenceTracker::changes`](crate::SequenceTracker::changes).
 ///
 /// As a [`Stream`] it is for tasks. [`into_iter`](IntoIterator::into_iter), or a `for` loop, makes an
-/// iterator of it that blocks this thread until there is a change. Each comes with the number of changes before it that this reader has missed, because he was more than
-/// 64 behind.
+/// iterator of it that blocks this thread until there is a change. Each comes with the number of changes
+/// before it that this reader has missed, because he was more than 64 behind.
 ///
 /// # Cancel safety
 ///

@@ -103,17 +103,26 @@ impl Config {
         self
     }
 
-    /// A number that is further than this above the right edge is not believed at once: the stream
-    /// restarts there if the next number after it comes as well (RFC 3550, A.1).
+    /// A number that is further than this above the right edge is not believed at once: it is a suspect,
+    /// and the stream restarts there if the number after it comes as well (RFC 3550, A.1). A range is as
+    /// far away as its last number, and what is [announced](crate::State::announce) has to be believed,
+    /// too.
+    ///
+    /// There is one suspect at a time, and it does not expire: the next one takes its place, and a
+    /// restart, a reset or a snapshot ends it.
     pub const fn max_jump(mut self, jump: u64) -> Self {
         self.max_jump = Some(jump);
         self
     }
 
     /// The same for a number that is further than this below the right edge, unless it is missing: the
-    /// sender may have begun anew.
+    /// sender may have begun anew. At least 1, and more than copies come late: those of two numbers in a
+    /// row would be a restart.
     ///
-    /// Numbers that wrap and are below 0, before the first turn, are too old, however far.
+    /// Before the first number, it counts from where the stream [starts](Config::starts_at). Numbers that
+    /// wrap go on below 0 before the first turn: of 16 bits, 65,535 is 6 below 5. Those are late like any
+    /// other, and suspects if they are too late. Without this setting nothing is: a sender who begins anew
+    /// below the right edge is not believed until he comes to it.
     pub const fn max_late(mut self, late: u64) -> Self {
         self.max_late = Some(late);
         self
@@ -121,12 +130,15 @@ impl Config {
 
     /// How many gaps it remembers: 1 to [`MAX_GAPS`]. When there is one more, the lowest is abandoned,
     /// and the answer says so. It takes 48 bytes a gap.
+    ///
+    /// Filling one in the middle moves half of the list at most, and opening one when it is full all of
+    /// it: with 256 gaps that is next to nothing, with 65,536 it is 3 MB.
     pub const fn max_gaps(mut self, gaps: u32) -> Self {
         self.max_gaps = gaps;
         self
     }
 
-    /// When to [request](crate::State::next_due) what is missing: after the first of these delays, and
+    /// When to [request](crate::State::due) what is missing: after the first of these delays, and
     /// again after the next, for as many times as they have retries. A gap that is still open after the
     /// last one's delay is given up; so is one that is older than `max_elapsed`.
     pub const fn request(mut self, delays: steadfast_backoff::Config) -> Self {
@@ -163,8 +175,8 @@ impl Config {
             None => u64::MAX,
         };
         let max_late = match self.max_late {
-            Some(late) if late > most => {
-                return Err(ConfigError::JumpOutOfRange { jump: late, max: most });
+            Some(late) if late == 0 || late > most => {
+                return Err(ConfigError::LateOutOfRange { late, max: most });
             }
             Some(late) => late,
             None => u64::MAX,
@@ -243,6 +255,14 @@ pub enum ConfigError {
     JumpOutOfRange {
         /// What was given.
         jump: u64,
+        /// The most that it may be.
+        max: u64,
+    },
+    /// What is not late at all, or by more than half of all numbers, cannot be too late.
+    #[error("{late} numbers late: give at least 1, and at most {max}, half of all numbers")]
+    LateOutOfRange {
+        /// What was given.
+        late: u64,
         /// The most that it may be.
         max: u64,
     },

@@ -22,7 +22,7 @@
 //! for due in feed.due() {
 //!     if let Due::Request { run, .. } = due { /* request run.first to run.last */ }
 //! }
-//! // Everything through 4, or what is missing of it in half a second:
+//! // A proof that everything through 4 has come, or what is missing of it in half a second:
 //! let complete = feed.acquire(4).timeout(Duration::from_millis(500));    // .await or .wait()
 //! # drop(complete);
 //! # }
@@ -62,14 +62,17 @@
 //! | [`Suspect`](Arrival::Suspect) | is too far away to be believed | not yet |
 //! | [`Restart`](Arrival::Restart), [`Reset`](Arrival::Reset) | begins a new run | yes |
 //!
+//! Numbers that wrap go on below 0: of 16 bits, 65,535 is the one before it. What is there is late like any
+//! other: too old, or a suspect if it is later than is [believed](Config::max_late).
+//!
 //! # Recipes
 //!
 //! | stream | how |
 //! |---|---|
 //! | RTP | `Config::new().width(Width::U16).max_jump(3_000).max_late(100)`; [`nacks`] of the gaps that are due |
 //! | QUIC, `WireGuard`, `IPsec` | [`check`](ReplayWindow::check), authenticate, [`record`](ReplayWindow::record) |
-//! | an exchange's order book | `starts_at`, `request`, `resync_at`; at [`needs_resync`](State::needs_resync) fetch a snapshot, then [`resynced`](State::resynced) with its number |
-//! | Binance `U`/`u`/`pu`, OKX `prevSeqId` | [`record_linked`](State::record_linked); one that names its own number has nothing to say: [`announce`](State::announce) it; a link that runs backwards is an error: [`reset`](State::reset) |
+//! | an exchange's order book | `starts_at`, `request`, `resync_at`; at [`needs_resync`](State::needs_resync), or when something is [`lost`](State::lost), fetch a snapshot, then [`resynced`](State::resynced) with its number |
+//! | Binance `U`/`u`/`pu`, OKX `prevSeqId` | [`resynced`](State::resynced) with the snapshot's number, then [`record_linked`](State::record_linked), which also takes OKX's keep-alives; a link that runs backwards is an error, and OKX's way to reset: [`reset`](State::reset), then [`record`](State::record) |
 //! | `MoldUDP64` | [`record_range`](State::record_range) of the message count; [`announce`](State::announce) of the number before the one that a heartbeat says comes next |
 //! | FIX | [`skip_to`](State::skip_to) for a gap fill, [`reset`](State::reset) for a sequence reset |
 //! | Kafka, NATS | [`record_in`](State::record_in) with the producer's epoch |

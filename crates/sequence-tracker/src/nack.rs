@@ -11,8 +11,8 @@ pub struct Nack {
     pub blp: u16,
 }
 
-/// Packs `runs`, sorted and apart as [`State::missing`](crate::State::missing) and
-/// [`gaps`](crate::State::gaps) give them, into as few acknowledgements as possible. Of a number the low
+/// Packs `runs`, sorted as [`State::gaps`](crate::State::gaps) and [`due`](crate::State::due) give
+/// them, into as few acknowledgements as possible. Of a number the low
 /// 16 bits count.
 ///
 /// It is lazy: a gap of a billion costs what is taken of it.

@@ -15,11 +15,14 @@
 //! | any | nothing came yet | first | the edge, and the floor unless that was set |
 //! | above the next | by at most the largest jump | ahead | the edge; a gap up to it opens |
 //! | above the next | by more | suspect | remembered |
-//! | below the edge | by more than the latest that is believed | suspect | remembered |
+//! | below the edge | by more than the latest that is believed, and not missing | suspect | remembered |
 //! | the one after a suspect | not believed by itself | restart | the first of a new run |
 //! | below the floor | | too old | – |
 //! | in a gap | | filled | out of the gap, which may become two |
 //! | otherwise | | duplicate | – |
+//!
+//! A range is as far away as its last number. Numbers that wrap go on below 0: what is nearest there is
+//! below the floor, and believed or a suspect like all that is late.
 //!
 //! # Invariants
 //!
@@ -27,18 +30,20 @@
 //! - **S2** Every number is answered with "not seen before" (first, next, ahead, filled, restart) once
 //!   at most between two restarts.
 //! - **S3** What was abandoned is below the floor, and was reported: by the answer, by
-//!   [`next_due`](State::next_due), or by whoever asked for it.
+//!   [`due`](State::due), or by whoever asked for it. Until a skip or a snapshot covers it, it is within
+//!   [`lost`](State::lost).
 //! - **S4** The list of gaps is exact (its own G1 and G2), and a jump costs the same however far it is.
 
 #[cfg(feature = "alloc")]
 use alloc::boxed::Box;
 use core::ops::RangeInclusive;
+use core::time::Duration;
 
 use steadfast_backoff::Rng;
 use steadfast_core::Instant;
 
 use crate::config::Terms;
-use crate::gaps::{Gap, Gaps, Run};
+use crate::gaps::{Gap, Gaps, Run, narrow};
 
 use crate::stats::Stats;
 
@@ -85,14 +90,18 @@ pub struct State<S = Heap, N = ()> {
     awaited: Option<u64>,
     /// The first number of this run.
     base: u64,
-    /// Below it, everything is too old.
-    floor: u64,
+    /// Everything through it is too old: what is above it is the floor.
+    settled: Option<u64>,
+    /// From the lowest to the highest number of this run that was lost, and that nothing covers.
+    lost: Option<Run>,
     gaps: Gaps<S>,
     /// What would confirm a restart.
     suspect: Option<u64>,
     needs_resync: bool,
     /// 0 is that of numbers that come without one.
     epoch: Option<u64>,
+    /// An epoch has ended, and so many numbers were lost by that: no number of the next one has counted.
+    unreported: Option<u64>,
     /// Of earlier runs, and what cannot be derived.
     stats: Stats,
     notes: N,
@@ -106,11 +115,13 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
             is_started: false,
             awaited: terms.starts_at,
             base: 0,
-            floor: 0,
+            settled: None,
+            lost: None,
             gaps: Gaps::new(gaps),
             suspect: None,
             needs_resync: false,
             epoch: None,
+            unreported: None,
             stats: Stats::NONE,
             notes,
         }
@@ -148,10 +159,33 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     /// That is how depth updates of exchanges are linked (`pu`, `U` and `u`; `prevSeqId` and `seqId`).
     /// If `previous` is above the right edge, what is between is missing.
     ///
+    /// A message that names itself as its predecessor has nothing to say but that it exists: it is
+    /// [announced](State::announce), and no number is fresh by it. OKX keeps a quiet stream alive so.
+    ///
     /// # Errors
     ///
-    /// If the range runs backwards, or does not come after `previous`: some feeds mark a restart so,
-    /// see [`reset`](State::reset).
+    /// If the range runs backwards, or does not come after `previous`. Nothing is recorded then. OKX marks
+    /// a reset of its sequence so (`seqId` below `prevSeqId`, once): [`reset`](State::reset), then
+    /// [`record`](State::record) the `seqId`, which the next message will name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_core::Instant;
+    /// use steadfast_sequence_tracker::{Arrival, Config, Gap, RangeError};
+    ///
+    /// let mut book = Config::new().state_in([Gap::EMPTY; 8])?;
+    /// let now = Instant::ZERO;
+    /// book.resynced(10); // The snapshot: its prevSeqId is -1, its seqId 10.
+    /// assert_eq!(book.record_linked(10, 15..=15, now)?.fresh, 5, "11 to 14 do not exist");
+    /// assert_eq!(book.record_linked(15, 15..=15, now)?.fresh, 0, "alive");
+    /// assert_eq!(book.record_linked(18, 21..=21, now)?.missing, 3, "16 to 18");
+    /// let reset = book.record_linked(21, 3..=3, now);
+    /// assert_eq!(reset, Err(RangeError::Backwards { first: 21, last: 3 }));
+    /// book.reset();
+    /// assert_eq!(book.record(3, now), Arrival::First);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn record_linked(
         &mut self,
         previous: u64,
@@ -162,6 +196,9 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
         let link = self.extended(previous, first)?;
         let Run { last, .. } = self.extended_after(link.last, first, last)?;
         if link.first == link.last {
+            if link.last == last {
+                return self.announce(previous, now);
+            }
             return Err(RangeError::Backwards { first: previous, last: first });
         }
         if self.near().is_none() {
@@ -171,7 +208,10 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
         let run = Run { first: link.first + 1, last };
         let absent = link.last - run.first;
         let unseen = match absent.checked_sub(1) {
-            Some(more) => self.unseen_in(Run { first: run.first, last: run.first + more }),
+            Some(more) => {
+                let absent = Run { first: run.first, last: run.first + more };
+                self.existing_after(link.first, absent).map_or(0, |absent| self.unseen_in(absent))
+            }
             None => 0,
         };
         let batch = self.absorb_linked(link.first, run, now);
@@ -180,7 +220,7 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
             // Not believed, or forgotten.
             Batch { fresh: 0, .. } => 0,
             Batch { restarted: Some(_), .. } => absent,
-            _ => unseen,
+            _ => narrow(unseen),
         };
         self.stats.skipped = self.stats.skipped.saturating_add(skipped);
         Ok(batch)
@@ -189,25 +229,37 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     /// Everything through `number` exists, as a heartbeat or an end-of-stream message says: what has
     /// not come of it is missing. Says how many that are more than before.
     ///
+    /// If it is further away than is [believed](crate::Config::max_jump) it is a suspect, and nothing is
+    /// missing by it; the number after it confirms it.
+    ///
+    /// Before the first number, unless it is known where that [is](crate::Config::starts_at), it says
+    /// nothing.
+    ///
     /// # Errors
     ///
     /// If it is not of the configured width.
     pub fn announce(&mut self, number: u64, now: Instant) -> Result<Batch, RangeError> {
         let number = self.extended(number, number)?.last;
         let mut batch = Batch::default();
-        let first = match self.awaited {
+        let (first, near) = match (self.awaited, self.right_edge()) {
             // Before the first number.
-            Some(first) => first,
-            None if self.is_started && !self.is_at_end() => self.next,
-            None => return Ok(batch),
+            (Some(first), _) => (first, first),
+            (None, Some(edge)) if !self.is_at_end() => (self.next, edge),
+            _ => return Ok(batch),
         };
-        if number >= first && !self.is_before_all(number) {
-            if !self.is_started {
-                self.start(first);
-            }
-            self.leave_out(Run { first, last: number }, now, &mut batch);
-            self.next = number.wrapping_add(1);
+        if number < first || self.is_before_all(number) {
+            return Ok(batch);
         }
+        if number - near > self.terms.max_jump {
+            self.suspect = number.checked_add(1);
+            batch.suspect = true;
+            return Ok(batch);
+        }
+        if !self.is_started {
+            self.start(first);
+        }
+        self.leave_out(Run { first, last: number }, now, &mut batch);
+        self.next = number.wrapping_add(1);
         Ok(batch)
     }
 
@@ -226,38 +278,61 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
         }
     }
 
-    /// The missing numbers, lowest first.
+    /// The missing numbers, lowest first, in as few ranges as possible.
     pub fn missing(&self) -> impl DoubleEndedIterator<Item = RangeInclusive<u64>> + '_ {
-        self.gaps.as_slice().iter().map(|gap| gap.run.range())
+        self.gaps.runs().map(Run::range)
     }
 
-    /// The gaps, lowest first, with their age and what was done about them.
+    /// The gaps, lowest first, with their age and what was done about them. Two that adjoin were noticed
+    /// at different times (by [`announce`](State::announce)); where there is no place for another they
+    /// become one, which is as young as the younger.
     pub fn gaps(&self) -> &[Gap] {
         self.gaps.as_slice()
     }
 
-    /// How many numbers are missing.
+    /// How many numbers are missing: at most `u64::MAX`, though all numbers are one more.
     pub const fn missing_count(&self) -> u64 {
-        self.gaps.missing()
+        narrow(self.gaps.missing())
     }
 
-    /// The next gap that is to be requested at `now`, or that is given up: until there is none.
+    /// Whether numbers of this run were lost: abandoned for want of room, or given up. It goes from the
+    /// lowest to the highest of them; in between some may have come.
+    ///
+    /// What is covered by a snapshot ([`resynced`](State::resynced)) or a skip
+    /// ([`skip_to`](State::skip_to)) is not lost any more.
+    pub const fn lost(&self) -> Option<Run> {
+        self.lost
+    }
+
+    /// The gaps that are to be requested at `now`, or that are given up. It takes one look at each.
+    ///
+    /// What is left of it when it is dropped is due still. What it has requested is not due again before
+    /// the next nanosecond, even if the delay is 0.
     ///
     /// `rng` draws the jitter of the [configured](crate::Config::request) delays.
     ///
     /// A clock that jumps ahead and comes back puts off what was decided meanwhile by the delays' cap at
     /// most. Without a cap it is put off until the clock is there again: give them one.
-    pub fn next_due(&mut self, now: Instant, rng: &mut impl Rng) -> Option<Due> {
+    pub fn due<'a>(
+        &'a mut self,
+        now: Instant,
+        rng: &'a mut impl Rng,
+    ) -> impl Iterator<Item = Due> + 'a {
+        let mut index = 0;
+        core::iter::from_fn(move || self.due_from(&mut index, now, rng))
+    }
+
+    /// The first that is due of the gaps from `index` on, which moves behind it.
+    fn due_from(&mut self, index: &mut usize, now: Instant, rng: &mut impl Rng) -> Option<Due> {
         let policy = self.terms.request?;
-        for index in 0..self.gaps.as_slice().len() {
-            let gap = &mut self.gaps.as_mut_slice()[index];
+        while let Some(gap) = self.gaps.as_mut_slice().get_mut(*index) {
             if now < gap.since {
                 // The clock has stepped back: a gap is not of the future.
                 (gap.since, gap.due) = (now, None);
             }
             let due = match gap.due {
                 // No delay is so long: the clock was far ahead when it was drawn.
-                Some(due) if due > now.saturating_add(policy.cap()) => {
+                Some(due) if due > now.saturating_add(policy.cap()).max(next_after(now)) => {
                     now.saturating_add(policy.delay(gap.requests, rng))
                 }
                 Some(due) => due,
@@ -271,27 +346,28 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
             let is_due = now >= due && due < Instant::MAX;
             let (run, attempt) = (gap.run, gap.requests);
             if is_old || is_last && is_due {
-                if index > 0 {
-                    // S3: after those below it, and until then it is not requested.
-                    gap.due = Some(if is_old { due.max(now) } else { due });
-                    continue;
+                if *index == 0 {
+                    self.gaps.take(0);
+                    self.lose(run);
+                    return Some(Due::GaveUp { run });
                 }
-                self.gaps.take(0);
-                self.lose(run);
-                return Some(Due::GaveUp { run });
-            }
-            if is_due {
+                // S3: after those below it, and until then it is not requested.
+                gap.due = Some(if is_old { due.max(now) } else { due });
+            } else if is_due {
                 gap.requests = attempt.saturating_add(1);
-                gap.due = Some(now.saturating_add(policy.delay(gap.requests, rng)));
+                let again = now.saturating_add(policy.delay(gap.requests, rng));
+                gap.due = Some(again.max(next_after(now)));
+                *index += 1;
                 return Some(Due::Request { run, attempt });
             }
+            *index += 1;
         }
         None
     }
 
-    /// When [`next_due`](State::next_due) has something next, if nothing else happens; the time at which
-    /// a gap opened, if it has not been asked since.
-    pub fn due_at(&self) -> Option<Instant> {
+    /// When [`due`](State::due) has something next, if nothing else happens; the time at which a gap
+    /// opened, if it has not been asked since.
+    pub fn next_due(&self) -> Option<Instant> {
         let policy = self.terms.request?;
         let event = |(index, gap): (usize, &Gap)| {
             let Some(due) = gap.due else { return Some(gap.since) };
@@ -312,13 +388,13 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     pub fn give_up_below(&mut self, number: u64) -> u64 {
         let Some(through) = number.checked_sub(1) else { return 0 };
         let Some(edge) = self.right_edge() else { return 0 };
-        let lost = self.settle_through(edge.min(through), |run| Change::Abandoned { run });
-        self.stats.abandoned = self.stats.abandoned.saturating_add(lost);
-        lost
+        self.lose_through(edge.min(through))
     }
 
     /// What is missing below `number` will never come, and is not lost either: the next is `number`,
     /// unless a later one has come. Says how many numbers that were. (FIX: sequence reset, gap fill.)
+    ///
+    /// What is [lost](State::lost) below it is covered, too.
     pub fn skip_to(&mut self, number: u64) -> u64 {
         match number.checked_sub(1) {
             Some(through) => self.cover_through(through),
@@ -332,19 +408,19 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
         self.needs_resync
     }
 
-    /// A snapshot covers everything through `number`. If it is so old that a gap above it is too large
-    /// still, another one is needed.
+    /// A snapshot covers everything through `number`, what is [lost](State::lost) as well. If it is so
+    /// old that a gap above it is too large still, another one is needed.
     pub fn resynced(&mut self, number: u64) {
         self.suspect = None;
         self.cover_through(number);
         let terms = &self.terms;
-        self.needs_resync = self.gaps().iter().any(|gap| terms.wants_resync(gap.run.len()));
+        self.needs_resync = self.gaps.runs().any(|run| terms.wants_resync(run.len()));
     }
 
     /// Forgets everything, for a new connection or session: whatever comes next is the first. Says how
     /// many numbers were missing, and are lost.
     pub fn reset(&mut self) -> u64 {
-        let lost = self.gaps.missing();
+        let lost = self.missing_count();
         self.end_run();
         self.awaited = self.terms.starts_at;
         lost
@@ -353,6 +429,10 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     /// [`record`](State::record) for streams whose messages say which epoch they belong to (a session, a
     /// leader's term, a producer's epoch): a higher one than before resets the tracker, and what is of a
     /// lower one is too old.
+    ///
+    /// The first number that counts of a new epoch is answered with [`Reset`](Arrival::Reset), which says
+    /// what the old one has lost and what is missing of the new one already. One that comes before it may
+    /// be a suspect or too old, as at any [start](crate::Config::starts_at).
     pub fn record_in(&mut self, epoch: u64, number: u64, now: Instant) -> Arrival {
         let known = self.epoch.unwrap_or(0);
         if epoch < known {
@@ -365,13 +445,19 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
         let was_started = self.is_started;
         // The first that is heard of ends no other one.
         let is_first = self.epoch.replace(epoch).is_none() && !was_started;
-        if epoch == known || is_first {
-            return self.record(number, now);
+        if epoch > known && !is_first {
+            let lost = self.reset();
+            if was_started || self.unreported.is_some() {
+                self.unreported = Some(self.unreported.unwrap_or(0).saturating_add(lost));
+            }
         }
-        let lost = self.reset();
-        match self.record(number, now) {
-            Arrival::First | Arrival::Ahead { .. } if was_started => Arrival::Reset { lost },
-            arrival => arrival,
+        let unreported = self.unreported;
+        match (unreported, self.record(number, now)) {
+            (Some(lost), Arrival::First | Arrival::Restart { .. }) => {
+                Arrival::Reset { lost, missing: 0 }
+            }
+            (Some(lost), Arrival::Ahead { missing, .. }) => Arrival::Reset { lost, missing },
+            (_, arrival) => arrival,
         }
     }
 
@@ -406,7 +492,7 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
 }
 
 #[cfg(feature = "wait")]
-impl<S: Clone, N> State<S, N> {
+impl<S: AsRef<[Gap]> + AsMut<[Gap]> + Clone, N: Notes> State<S, N> {
     /// What was noted since it was last asked for.
     pub(crate) const fn notes(&mut self) -> &mut N {
         &mut self.notes
@@ -414,6 +500,18 @@ impl<S: Clone, N> State<S, N> {
 
     pub(crate) const fn next(&self) -> u64 {
         self.next
+    }
+
+    /// Whether everything through `number` is settled: through which number that is so, or what was
+    /// lost of it, as [`lost`](State::lost) has it.
+    pub(crate) fn proof(&self, number: u64) -> Option<Result<u64, (u64, Run)>> {
+        let through = self.contiguous_through().filter(|&through| through >= number)?;
+        Some(match self.lost {
+            Some(lost) if lost.first <= number => Err((through, lost)),
+            // OK: it is above `number`.
+            Some(lost) => Ok(through.min(lost.first - 1)),
+            None => Ok(through),
+        })
     }
 
     /// The number that comes next, if there is one; `unknown` if anything may be the first.
@@ -433,8 +531,8 @@ impl<S: Clone, N> State<S, N> {
 
     /// The same without notes.
     pub(crate) fn without_notes(&self) -> State<S> {
-        let Self { terms, next, is_started, awaited, base, floor, ref gaps, .. } = *self;
-        let Self { suspect, needs_resync, epoch, stats, .. } = *self;
+        let Self { terms, next, is_started, awaited, base, settled, lost, ref gaps, .. } = *self;
+        let Self { suspect, needs_resync, epoch, unreported, stats, .. } = *self;
         let gaps = gaps.clone();
         State {
             terms,
@@ -442,13 +540,20 @@ impl<S: Clone, N> State<S, N> {
             is_started,
             awaited,
             base,
-            floor,
+            settled,
+            lost,
             gaps,
             suspect,
             needs_resync,
             epoch,
+            unreported,
             stats,
             notes: (),
         }
     }
+}
+
+/// A request is not due again at the instant at which it was listed.
+const fn next_after(now: Instant) -> Instant {
+    now.saturating_add(Duration::from_nanos(1))
 }

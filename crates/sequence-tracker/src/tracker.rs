@@ -15,7 +15,7 @@ use core::fmt;
 use core::mem;
 use core::ops::RangeInclusive;
 
-use steadfast_backoff::{Random, Rng};
+use steadfast_backoff::Random;
 use steadfast_core::feed::Feed;
 use steadfast_core::sync::Mutex;
 use steadfast_core::sync::atomic::AtomicU64;
@@ -23,8 +23,8 @@ use steadfast_core::{Clock, Instant, Signal, Step, SystemClock, update};
 
 use crate::changes::Changes;
 use crate::config::{Config, ConfigError};
-use crate::gaps::Gap;
-use crate::state::{Arrival, Batch, Change, Due, Heap, RangeError, State};
+use crate::gaps::{Gap, Run};
+use crate::state::{Arrival, Batch, Change, Due, Heap, Notes, RangeError, State};
 use crate::stats::Stats;
 use crate::wait::Seen;
 use crate::width::Width;
@@ -63,7 +63,7 @@ pub struct SequenceTracker<C = SystemClock> {
 }
 
 pub(crate) struct Inner {
-    state: State<Heap, Vec<Change>>,
+    state: State<Heap, Log>,
     rng: Random,
     /// Those who have to be told about numbers in order, too.
     pub(crate) waiters: u32,
@@ -71,8 +71,24 @@ pub(crate) struct Inner {
     pub(crate) awaited: Option<u64>,
     /// The run in which they began to wait.
     run: u64,
-    /// How many changes there were: the number of the last.
-    noted: u64,
+}
+
+/// What happened to the gaps since it was last published; nothing before somebody wants to read it.
+struct Log {
+    is_read: bool,
+    changes: Vec<Change>,
+    /// How many there were: the number of the last.
+    count: u64,
+}
+
+impl Notes for Log {
+    fn note(&mut self, change: Change) {
+        if self.is_read {
+            self.changes.push(change);
+            // OK: there are not that many.
+            self.count = self.count.saturating_add(1);
+        }
+    }
 }
 
 impl Config {
@@ -82,8 +98,8 @@ impl Config {
     ///
     /// If there can be no such tracker.
     pub fn build_seeded<C>(self, clock: C, rng: Random) -> Result<SequenceTracker<C>, ConfigError> {
-        let state = self.state_with(Vec::new())?;
-        let inner = Inner { state, rng, waiters: 0, awaited: None, run: 0, noted: 0 };
+        let log = Log { is_read: false, changes: Vec::new(), count: 0 };
+        let inner = Inner { state: self.state_with(log)?, rng, waiters: 0, awaited: None, run: 0 };
         Ok(SequenceTracker {
             next: AtomicU64::new(0),
             width: self.width,
@@ -206,7 +222,7 @@ impl<C: Clock> SequenceTracker<C> {
         self.change(|inner| inner.state.announce(number, now))
     }
 
-    /// All gaps that are to be requested now, or are given up: see [`State::next_due`].
+    /// All gaps that are to be requested now, or are given up: see [`State::due`].
     pub fn due(&self) -> Vec<Due> {
         self.due_at(self.clock().now())
     }
@@ -215,7 +231,7 @@ impl<C: Clock> SequenceTracker<C> {
     pub fn due_at(&self, now: Instant) -> Vec<Due> {
         self.change(|inner| {
             let Inner { state, rng, .. } = inner;
-            core::iter::from_fn(|| state.next_due(now, &mut || rng.next_u64())).collect()
+            state.due(now, rng).collect()
         })
     }
 
@@ -244,14 +260,22 @@ impl<C: Clock> SequenceTracker<C> {
 impl<C> SequenceTracker<C> {
     /// The changes from now on: gaps that open, are filled, given up or settled, and restarts.
     ///
-    /// The last 64 are kept for a reader who is slow. It ends when the tracker is dropped.
+    /// The last 64 are kept for a reader who is slow. It ends when the tracker is dropped. Before the
+    /// first reader nothing is kept.
     pub fn changes(&self) -> Changes {
-        Changes(self.feed.reader(|_| self.with(|inner| inner.noted)))
+        let begin = |inner: &mut Inner| {
+            let log = inner.state.notes();
+            // RACE: what changes after this lock waits for the reader to be there. Model:
+            // `a_new_reader_gets_what_is_left_of_the_changes`.
+            log.is_read = true;
+            log.count
+        };
+        Changes(self.feed.reader(|_| self.with(begin)))
     }
 
-    /// When [`due`](Self::due) has something next: see [`State::due_at`].
-    pub fn next_due_at(&self) -> Option<Instant> {
-        self.with(|inner| inner.state.due_at())
+    /// When [`due`](Self::due) has something next: see [`State::next_due`].
+    pub fn next_due(&self) -> Option<Instant> {
+        self.with(|inner| inner.state.next_due())
     }
 
     /// Gives up all that is missing below `number`, and says how many numbers are lost by that.
@@ -271,7 +295,7 @@ impl<C> SequenceTracker<C> {
         self.with(|inner| inner.state.needs_resync())
     }
 
-    /// A snapshot covers everything through `number`.
+    /// A snapshot covers everything through `number`: see [`State::resynced`].
     pub fn resynced(&self, number: u64) {
         self.change(|inner| inner.state.resynced(number));
     }
@@ -300,6 +324,11 @@ impl<C> SequenceTracker<C> {
     /// How many numbers are missing.
     pub fn missing_count(&self) -> u64 {
         self.with(|inner| inner.state.missing_count())
+    }
+
+    /// Whether numbers of this run were lost: see [`State::lost`].
+    pub fn lost(&self) -> Option<Run> {
+        self.with(|inner| inner.state.lost())
     }
 
     /// The gaps, lowest first, with their age and what was done about them.
@@ -333,40 +362,28 @@ impl<C> SequenceTracker<C> {
         &self.arrived
     }
 
-    /// Whether everything through `number` has come; if not, it is awaited from now on.
-    pub(crate) fn await_through(&self, number: u64, since: Option<u64>) -> Seen {
+    /// Whether everything through `number` has come; if not, what is missing of it if it is `late`, and
+    /// otherwise it is awaited from now on.
+    pub(crate) fn await_through(&self, number: u64, since: Option<u64>, late: bool) -> Seen {
         self.with(|inner| {
             let run = inner.state.stats().restarts;
             if since.is_some_and(|since| since != run) {
                 return Seen::Over;
             }
-            match inner.state.contiguous_through() {
-                Some(through) if through >= number => Seen::Come(through),
-                _ => {
-                    if since.is_none() {
-                        inner.waiters += 1;
-                    }
-                    let lowest = inner.awaited.map_or(number, |awaited| awaited.min(number));
-                    (inner.awaited, inner.run) = (Some(lowest), run);
-                    // RACE: whoever brings it raises the signal after this lock. Model:
-                    // `what_comes_while_joining_is_seen`.
-                    Seen::NotYet { signals: self.arrived.count(), run }
-                }
+            match inner.state.proof(number) {
+                Some(Ok(through)) => return Seen::Come(through),
+                Some(Err((through, lost))) => return Seen::Lost { through, lost },
+                None if late => return Seen::Late { missing: inner.missing_through(number) },
+                None => (),
             }
-        })
-    }
-
-    /// What is missing through `number`.
-    pub(crate) fn missing_through(&self, number: u64) -> Vec<RangeInclusive<u64>> {
-        self.with(|inner| {
-            let below = |range: &RangeInclusive<u64>| *range.start() <= number;
-            let cut = |range: RangeInclusive<u64>| *range.start()..=number.min(*range.end());
-            let mut missing: Vec<_> = inner.state.missing().take_while(below).map(cut).collect();
-            let next = inner.state.next_or(number);
-            if let Some(first) = next.filter(|&first| first <= number) {
-                missing.push(first..=number);
+            if since.is_none() {
+                inner.waiters += 1;
             }
-            missing
+            let lowest = inner.awaited.map_or(number, |awaited| awaited.min(number));
+            (inner.awaited, inner.run) = (Some(lowest), run);
+            // RACE: whoever brings it raises the signal after this lock. Model:
+            // `what_comes_while_joining_is_seen`.
+            Seen::NotYet { signals: self.arrived.count(), run }
         })
     }
 
@@ -395,16 +412,16 @@ impl<C> SequenceTracker<C> {
 
     /// Changes the machine, and tells those whom it concerns.
     fn change<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
-        let (answer, wakes, notes, last) = self.with(|inner| {
+        let (answer, wakes, changes, last) = self.with(|inner| {
             let answer = f(inner);
-            let notes = mem::take(inner.state.notes());
-            // OK: a list is not that long.
-            inner.noted = inner.noted.saturating_add(notes.len() as u64);
-            (answer, inner.has_come(), notes, inner.noted)
+            let log = inner.state.notes();
+            let (changes, last) = (mem::take(&mut log.changes), log.count);
+            (answer, inner.has_come(), changes, last)
         });
-        let first = last - notes.len() as u64;
-        for (note, number) in notes.into_iter().zip(first + 1..) {
-            self.feed.publish(note, |_| number);
+        // OK: they are counted.
+        let first = last - changes.len() as u64;
+        for (change, number) in changes.into_iter().zip(first + 1..) {
+            self.feed.publish(change, |_| number);
         }
         if wakes {
             self.arrived.raise();
@@ -427,6 +444,21 @@ impl<C> SequenceTracker<C> {
 }
 
 impl Inner {
+    /// What is missing through `number`.
+    fn missing_through(&self, number: u64) -> Vec<RangeInclusive<u64>> {
+        let below = |range: &RangeInclusive<u64>| *range.start() <= number;
+        let cut = |range: RangeInclusive<u64>| *range.start()..=number.min(*range.end());
+        let mut missing: Vec<_> = self.state.missing().take_while(below).map(cut).collect();
+        if let Some(next) = self.state.next_or(number).filter(|&next| next <= number) {
+            match missing.last_mut() {
+                // It is missing up to the edge: with what comes after it, it is one range.
+                Some(last) if next - *last.end() == 1 => *last = *last.start()..=number,
+                _ => missing.push(next..=number),
+            }
+        }
+        missing
+    }
+
     /// Whether what somebody waits for has come.
     pub(crate) fn has_come(&mut self) -> bool {
         let Some(awaited) = self.awaited else { return false };

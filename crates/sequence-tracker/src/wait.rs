@@ -12,16 +12,20 @@ use steadfast_core::wait::Wait;
 use steadfast_core::{Clock, Instant, Signal, Timer};
 
 use crate::error::AcquireError;
+use crate::gaps::Run;
 use crate::tracker::SequenceTracker;
 
 impl<C: Timer> SequenceTracker<C> {
-    /// Waits until everything up to `number` has come (or was given up, or will never come), and gives
-    /// the number through which that is so.
+    /// Waits until everything up to `number` has come, and gives the number through which that is so.
+    ///
+    /// It is a proof: from the first number of the stream through the one that is given, each has come, or
+    /// was said never to come, or is covered by a snapshot. If one was abandoned or given up, the wait fails
+    /// with [`AcquireError::Lost`] as soon as nothing else is missing.
     ///
     /// `number` is a 64-bit one: see [`extend`](Self::extend). While somebody waits, numbers in order take
     /// the lock, too. When the lowest number that anybody waits for has come, all who wait are woken, and
-    /// wait anew if theirs has not: meant for a few who wait, not for one a number. What was given up
-    /// before it came counts as settled: [`changes`](Self::changes) and [`stats`](Self::stats) tell of it.
+    /// wait anew if theirs has not: meant for a few who wait, not for one a number (a thousand who wait for
+    /// as many numbers are woken half a million times).
     ///
     /// # Cancel safety
     ///
@@ -29,15 +33,15 @@ impl<C: Timer> SequenceTracker<C> {
     ///
     /// # Errors
     ///
-    /// [`AcquireError::TimedOut`] with what is missing of it at the deadline; [`AcquireError::Restarted`]
-    /// if the stream begins anew meanwhile.
+    /// [`AcquireError::Lost`] if some of it was lost; [`AcquireError::TimedOut`] with what is missing of it
+    /// at the deadline; [`AcquireError::Restarted`] if the stream begins anew meanwhile.
     ///
     /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
     /// use std::time::Duration;
-    /// use steadfast_sequence_tracker::{AcquireError, Config};
+    /// use steadfast_sequence_tracker::{AcquireError, Config, Run};
     ///
     /// let tracker = Config::new().build()?;
     /// tracker.record(1);
@@ -50,6 +54,12 @@ impl<C: Timer> SequenceTracker<C> {
     ///     tracker.record_range(2..=3).unwrap();
     ///     assert_eq!(waiter.join().unwrap(), Ok(4));
     /// });
+    ///
+    /// tracker.record(6);
+    /// tracker.give_up_below(6);
+    /// let lost = Run { first: 5, last: 5 };
+    /// assert_eq!(tracker.acquire(6).wait(), Err(AcquireError::Lost { through: 6, lost }));
+    /// assert_eq!(tracker.acquire(4).wait(), Ok(4));
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -66,22 +76,31 @@ pub trait Awaited {
     /// What is raised when something may have come.
     fn signal(&self) -> &Signal<Self::Timer>;
 
-    /// Whether it has come; if not, it is awaited from now on. `since` is the restart before which the
-    /// wait began.
-    fn look(&self, number: u64, since: Option<u64>) -> Seen;
-
-    /// Numbers that are missing of it.
-    fn missing_of(&self, number: u64) -> Vec<RangeInclusive<u64>>;
+    /// Whether it has come; if not, what is missing of it if it is `late`, and otherwise it is awaited
+    /// from now on. `since` is the restart before which the wait began.
+    fn look(&self, number: u64, since: Option<u64>, late: bool) -> Seen;
 
     /// One waits less.
     fn leave(&self);
 }
 
 /// What somebody sees who waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// It has come, through this number.
     Come(u64),
+    /// Nothing of it is missing any more, but some of it was lost.
+    Lost {
+        /// Through which number nothing is missing.
+        through: u64,
+        /// From the lowest to the highest that is lost.
+        lost: Run,
+    },
+    /// Not yet, and it is too late to wait.
+    Late {
+        /// What is missing of it.
+        missing: Vec<RangeInclusive<u64>>,
+    },
     /// Not yet, in this run, after so many signals.
     NotYet {
         /// How often the signal was raised before.
@@ -100,12 +119,8 @@ impl<C: Timer> Awaited for SequenceTracker<C> {
         self.arrived()
     }
 
-    fn look(&self, number: u64, since: Option<u64>) -> Seen {
-        self.await_through(number, since)
-    }
-
-    fn missing_of(&self, number: u64) -> Vec<RangeInclusive<u64>> {
-        self.missing_through(number)
+    fn look(&self, number: u64, since: Option<u64>, late: bool) -> Seen {
+        self.await_through(number, since, late)
     }
 
     fn leave(&self) {
@@ -169,21 +184,14 @@ impl<O: Deref<Target: Awaited> + Clone> Acquire<O> {
         if let Limit::Timeout(timeout) = self.limit {
             self.limit = Limit::Deadline(now.saturating_add(timeout));
         }
-        // Before the look: if it says "not yet", something of it was missing.
-        let late = match self.limit {
-            Limit::Deadline(deadline) if now >= deadline => {
-                Some(self.owner.missing_of(self.number))
-            }
-            _ => None,
-        };
-        match self.owner.look(self.number, self.run) {
+        let is_late = matches!(self.limit, Limit::Deadline(deadline) if now >= deadline);
+        match self.owner.look(self.number, self.run, is_late) {
             Seen::Come(through) => Ok(Ok(through)),
+            Seen::Lost { through, lost } => Ok(Err(AcquireError::Lost { through, lost })),
+            Seen::Late { missing } => Ok(Err(AcquireError::TimedOut { missing })),
             Seen::Over => Ok(Err(AcquireError::Restarted)),
             Seen::NotYet { signals, run } => {
                 self.run = Some(run);
-                if let Some(missing) = late {
-                    return Ok(Err(AcquireError::TimedOut { missing }));
-                }
                 let wait = Wait::new(SignalOf(self.owner.clone()), signals);
                 match self.limit {
                     Limit::Deadline(deadline) => Err(wait.deadline(deadline)),

@@ -57,10 +57,8 @@ fn an_array_is_all_the_memory_there_is() {
             state.record(number, now);
             state.record_range(number..=number + 2, now).unwrap();
             state.record_linked(number, number + 2..=number + 3, now).unwrap();
-            while state
-                .next_due(now.saturating_add(Duration::from_secs(number)), &mut rng)
-                .is_some()
-            {}
+            let later = now.saturating_add(Duration::from_secs(number));
+            state.due(later, &mut rng).for_each(drop);
         }
         state.announce(1 << 20, now).unwrap();
         assert!(nacks(state.gaps().iter().map(Gap::run)).count() > 9);
@@ -99,4 +97,16 @@ fn numbers_in_order_do_not_allocate_in_the_shared_tracker_either() {
         assert_eq!(tracker.acquire(1).wait(), Ok(1));
     });
     assert_eq!(count, 0);
+}
+
+#[test]
+fn changes_that_nobody_reads_are_not_kept() {
+    let tracker = Config::new().build_with(ManualClock::new()).unwrap();
+    tracker.record(0);
+    let gaps = || (1..1_000).step_by(2).all(|n| tracker.record(n ^ 2).is_fresh());
+    assert_eq!(allocations(|| assert!(gaps())), 0);
+    let mut changes = tracker.changes();
+    assert!(changes.try_next().is_none());
+    tracker.record(2_000);
+    assert!(changes.try_next().is_some());
 }

@@ -62,7 +62,7 @@ fn delays(millis: u64) -> steadfast_backoff::Config {
 
 fn all_due<const N: usize>(state: &mut State<[Gap; N]>, now: Instant) -> Vec<Due> {
     let mut rng = Random::from_seed(7);
-    std::iter::from_fn(|| state.next_due(now, &mut rng)).collect()
+    state.due(now, &mut rng).collect()
 }
 
 mod widths {
@@ -191,6 +191,59 @@ mod widths {
         let rtp = Config::new().width(Width::U16).max_jump(3_000).max_late(100);
         let mut state = feed::<4>(rtp, &[5, 65_534, 65_535]);
         assert_eq!(state.record(6, ZERO), Arrival::Next);
+        assert_eq!(state.record(65_536 - 94, ZERO), Arrival::TooOld, "100 below 6");
+        assert_eq!(state.record(65_536 - 95, ZERO), Arrival::Suspect);
+    }
+
+    #[test]
+    fn a_stream_that_begins_anew_below_its_first_turn_restarts() {
+        let rtp = Config::new().width(Width::U16).max_jump(3_000).max_late(100);
+        let joined = Arrival::Restart { lost: 0 };
+        // It joins where it does not start, and it begins anew with the edge at 5.
+        for (mut state, edge) in
+            [(feed::<4>(rtp.starts_at(1), &[]), None), (feed(rtp, &[1, 2, 3, 4, 5]), Some(5))]
+        {
+            assert_eq!(state.record(60_000, ZERO), Arrival::Suspect);
+            assert_eq!(state.right_edge(), edge);
+            assert_eq!(state.record(60_001, ZERO), joined);
+            assert_eq!(state.record(60_002, ZERO), Arrival::Next);
+            assert_eq!(state.right_edge(), Some(60_002));
+            assert_eq!(state.record(5, ZERO), Arrival::Suspect, "that is ahead, and far");
+        }
+        let mut state = feed::<4>(rtp, &[5]);
+        assert!(state.record_range(60_000..=60_009, ZERO).unwrap().suspect);
+        let batch = state.record_linked(60_009, 60_012..=60_014, ZERO).unwrap();
+        assert_eq!((batch.restarted, batch.fresh), (Some(0), 5));
+        assert_eq!((state.stats().skipped, state.right_edge()), (2, Some(60_014)));
+    }
+
+    #[test]
+    fn a_restart_at_zero_begins_at_zero_also_by_a_link_from_below() {
+        let strict = Config::new().width(Width::U16).max_late(1);
+        let mut state = feed::<4>(strict, &[5, 65_535]);
+        let batch = state.record_linked(65_535, 0..=0, ZERO).unwrap();
+        assert_eq!((batch.restarted, state.right_edge()), (Some(0), Some(0)));
+        assert_eq!(state.record(1, ZERO), Arrival::Next);
+    }
+
+    #[test]
+    fn a_range_across_zero_is_too_old_below_it_and_counts_above_it() {
+        let rtp = Config::new().width(Width::U16).max_jump(3_000).max_late(100);
+        let mut state = state::<4>(rtp.starts_at(0));
+        state.record(5, ZERO);
+        let batch = state.record_range(RangeInclusive::new(65_534, 1), ZERO).unwrap();
+        assert_eq!((batch.too_old, batch.filled, batch.duplicates), (2, 2, 0));
+        assert_eq!(missing(&state), [2..=4]);
+        // From -6: -5 to 2 do not exist, of which 2 was missing; 3 and 4 have come, and 5 had.
+        let batch = state.record_linked(65_530, 3..=5, ZERO).unwrap();
+        let counts = (batch.too_old, batch.filled, batch.duplicates);
+        assert_eq!(counts, (5, 3, 3));
+        assert_eq!((state.stats().skipped, state.stats().received()), (1, 5));
+        let batch = state.record_linked(65_535, 0..=9, ZERO).unwrap();
+        assert_eq!((batch.fresh, batch.duplicates), (4, 6));
+        let mut state = feed::<4>(rtp, &[5]);
+        let far = state.record_range(RangeInclusive::new(65_534, 3_006), ZERO).unwrap();
+        assert!(far.suspect, "its end is 3,001 above the edge");
     }
 
     #[test]
@@ -228,9 +281,11 @@ mod configuration {
             assert_eq!(terms(narrow.max_jump(jump)), Err(error));
         }
         assert_eq!(terms(narrow.max_jump(127).max_late(127)), Ok(()));
-        assert_eq!(terms(narrow.max_jump(1).max_late(0)), Ok(()));
-        let error = ConfigError::JumpOutOfRange { jump: 128, max: 127 };
-        assert_eq!(terms(narrow.max_late(128)), Err(error));
+        assert_eq!(terms(narrow.max_jump(1).max_late(1)), Ok(()));
+        for late in [0, 128] {
+            let error = ConfigError::LateOutOfRange { late, max: 127 };
+            assert_eq!(terms(narrow.max_late(late)), Err(error));
+        }
         assert_eq!(terms(Config::new().max_jump(u64::MAX).max_late(u64::MAX)), Ok(()));
         for gaps in [0, MAX_GAPS + 1, u32::MAX] {
             let error = ConfigError::GapsOutOfRange { gaps, max: 65_536 };
@@ -405,29 +460,90 @@ mod gaps {
     }
 
     #[test]
-    fn heartbeats_one_after_the_other_are_one_gap() {
-        let mut state = feed::<2>(Config::new().resync_at(5), &[1]);
+    fn heartbeats_one_after_the_other_are_one_missing_range() {
+        let mut state = feed::<8>(Config::new().resync_at(5), &[1]);
         for number in 2..=5 {
-            let batch = state.announce(number, ns(number)).unwrap();
+            let batch = state.announce(number, ns(number / 2)).unwrap();
             assert_eq!(batch, Batch { missing: 1, ..Batch::default() });
         }
-        assert_eq!((missing(&state), state.gaps()[0].since()), (vec![2..=5], ns(2)));
+        let ages: Vec<_> = state.gaps().iter().map(|gap| (gap.run(), gap.since())).collect();
+        let each = [(run(2, 3), ns(1)), (run(4, 5), ns(2))];
+        assert_eq!((missing(&state), ages), (vec![2..=5], each.to_vec()));
+        assert!(state.missing().rev().eq([2..=5]));
         assert!(!state.needs_resync());
         assert_eq!(state.record(7, ZERO), ahead(1));
         assert_eq!(missing(&state), [2..=6]);
         assert!(state.needs_resync(), "together they are 5");
+        state.resynced(1);
+        assert!(state.needs_resync(), "still");
         assert_eq!(state.announce(3, ZERO).unwrap(), Batch::default(), "known to exist");
     }
 
     #[test]
-    fn a_gap_that_grows_is_requested_from_the_beginning() {
-        let mut state = feed::<2>(Config::new().request(delays(5).max_retries(1)), &[1]);
+    fn numbers_noticed_later_are_requested_and_given_up_later() {
+        let once = Config::new().request(delays(5).max_retries(1));
+        let mut state = feed::<2>(once, &[1]);
         state.announce(3, ZERO).unwrap();
-        let request = |first, last| Due::Request { run: run(first, last), attempt: 0 };
-        assert_eq!(all_due(&mut state, ms(5)), [request(2, 3)]);
+        let request = |first, last, attempt| Due::Request { run: run(first, last), attempt };
+        assert_eq!(all_due(&mut state, ms(5)), [request(2, 3, 0)]);
         state.announce(4, ms(6)).unwrap();
-        assert_eq!(all_due(&mut state, ms(10)), [request(2, 4)], "4 was never requested");
-        assert_eq!(all_due(&mut state, ms(15)), [Due::GaveUp { run: run(2, 4) }]);
+        assert_eq!(missing(&state), [2..=4]);
+        assert_eq!(all_due(&mut state, ms(10)), [Due::GaveUp { run: run(2, 3) }]);
+        assert_eq!(all_due(&mut state, ms(11)), [request(4, 4, 0)], "it was never requested");
+        assert_eq!(all_due(&mut state, ms(16)), [Due::GaveUp { run: run(4, 4) }]);
+        // By age.
+        let young = delays(5).unlimited().max_elapsed(Duration::from_millis(20));
+        let mut state = feed::<2>(Config::new().request(young), &[1, 3]);
+        state.announce(4, ms(19)).unwrap();
+        assert_eq!(all_due(&mut state, ms(20)), [Due::GaveUp { run: run(2, 2) }]);
+        assert_eq!(missing(&state), [4..=4]);
+    }
+
+    #[test]
+    fn heartbeats_that_go_on_do_not_keep_a_gap_from_being_given_up() {
+        let mut state = feed::<4>(Config::new().request(delays(5).max_retries(2)), &[1]);
+        let mut given_up = 0;
+        for number in 2..200 {
+            state.announce(number, ms(number)).unwrap();
+            for due in all_due(&mut state, ms(number)) {
+                if let Due::GaveUp { run } = due {
+                    assert!(run.last + 10 <= number, "too early: {run:?} at {number}");
+                    assert!(run.first + 35 >= number, "too late: {run:?} at {number}");
+                    given_up += run.len();
+                }
+            }
+        }
+        assert!(given_up > 150 && state.stats().abandoned == given_up, "{given_up}");
+    }
+
+    #[test]
+    fn at_the_bound_gaps_that_adjoin_become_one_before_any_is_abandoned() {
+        let config = Config::new().request(delays(5).unlimited());
+        let runs = |state: &State<[Gap; 3]>| state.gaps().iter().map(Gap::run).collect::<Vec<_>>();
+        let mut state = feed::<3>(config, &[1]);
+        state.announce(3, ms(0)).unwrap();
+        state.announce(4, ms(1)).unwrap();
+        assert_eq!(all_due(&mut state, ms(5)).len(), 1);
+        state.announce(5, ms(6)).unwrap();
+        assert_eq!(state.announce(6, ms(7)).unwrap().abandoned, None);
+        assert_eq!(runs(&state), [run(2, 3), run(4, 4), run(5, 6)]);
+        assert_eq!(state.gaps()[2].since(), ms(7), "as the younger");
+        // A split makes them one, too; and so does another gap.
+        assert_eq!(state.record(2, ms(8)), filled(4));
+        assert_eq!(state.record(9, ms(8)), ahead(2));
+        assert_eq!(runs(&state), [run(3, 3), run(4, 4), run(5, 8)]);
+        assert_eq!(state.record(6, ms(8)), filled(5));
+        assert_eq!(runs(&state), [run(3, 3), run(4, 5), run(7, 8)]);
+        assert_eq!(state.record(11, ms(9)), ahead(1));
+        assert_eq!(runs(&state), [run(3, 5), run(7, 8), run(10, 10)]);
+        assert_eq!(state.gaps()[0].requests(), 0);
+        let abandoned = Some(run(3, 5));
+        assert_eq!(state.record(13, ms(9)), Arrival::Ahead { missing: 1, abandoned });
+        // The one that is opened with the highest, if no others adjoin.
+        let mut state = feed::<1>(config, &[1, 3]);
+        assert_eq!(state.announce(4, ms(1)).unwrap().abandoned, Some(run(2, 2)));
+        assert_eq!(state.announce(5, ms(2)).unwrap().abandoned, None);
+        assert_eq!(state.gaps()[0].run(), run(4, 5));
     }
 
     #[test]
@@ -456,6 +572,92 @@ mod gaps {
         assert_eq!(missing(&state), [0..=6, 9..=u64::MAX]);
         assert_eq!(state.record_range(0..=u64::MAX, ZERO).unwrap().filled, u64::MAX - 1);
         assert_eq!(state.missing_count(), 0);
+        // In two gaps.
+        let mut state = self::state::<2>(Config::new().starts_at(0));
+        state.announce(9, ZERO).unwrap();
+        state.announce(u64::MAX, ns(1)).unwrap();
+        assert_eq!(missing(&state), [0..=u64::MAX]);
+        assert_eq!(state.record_range(10..=u64::MAX, ZERO).unwrap().filled, u64::MAX - 9);
+        assert_eq!((missing(&state), state.missing_count()), (vec![0..=9], 10));
+    }
+
+    #[test]
+    fn the_last_number_of_all_is_too_old_once_it_is_settled() {
+        let ends: [fn(&mut State<[Gap; 2]>); 3] = [
+            |state| state.resynced(u64::MAX),
+            |state| {
+                state.announce(u64::MAX, ZERO).unwrap();
+                assert_eq!(state.give_up_below(u64::MAX), 4, "but not the last");
+                assert_eq!(state.clone().record(u64::MAX, ZERO), filled(0));
+                state.resynced(u64::MAX);
+            },
+            |state| {
+                let mut rng = Random::from_seed(1);
+                state.announce(u64::MAX, ZERO).unwrap();
+                assert_eq!(state.due(ms(5), &mut rng).count(), 1);
+                assert_eq!(state.due(ms(10), &mut rng).count(), 1, "given up");
+            },
+        ];
+        for end in ends {
+            let config = Config::new().request(delays(5).max_retries(1));
+            let mut state = feed::<2>(config, &[u64::MAX - 5]);
+            end(&mut state);
+            assert_eq!(state.missing_count(), 0);
+            assert_eq!(state.record(u64::MAX, ZERO), Arrival::TooOld);
+            let batch = state.record_range(u64::MAX - 6..=u64::MAX, ZERO).unwrap();
+            assert_eq!((batch.too_old, batch.duplicates), (7, 0));
+        }
+    }
+
+    #[test]
+    fn what_is_lost_stays_so_until_it_is_covered() {
+        let mut state = feed::<2>(Config::new(), &[1, 3, 5]);
+        assert_eq!(state.lost(), None);
+        state.record(7, ZERO);
+        assert_eq!(state.lost(), Some(run(2, 2)), "at the bound");
+        state.give_up_below(7);
+        assert_eq!(state.lost(), Some(run(2, 6)), "2, 4 and 6");
+        state.resynced(2);
+        assert_eq!(state.lost(), Some(run(3, 6)), "the last of them is");
+        assert_eq!(state.skip_to(7), 0);
+        assert_eq!(state.lost(), None);
+        state.record(9, ZERO);
+        state.give_up_below(9);
+        assert_eq!(state.lost(), Some(run(8, 8)));
+        state.reset();
+        assert_eq!((state.lost(), state.stats().abandoned), (None, 4));
+    }
+
+    #[test]
+    fn what_is_announced_has_to_be_believed_and_so_has_the_end_of_a_range() {
+        let config = Config::new().max_jump(10);
+        let mut state = feed::<4>(config, &[1]);
+        let suspect = Batch { suspect: true, ..Batch::default() };
+        assert_eq!(state.announce(12, ZERO).unwrap(), suspect);
+        assert_eq!((state.right_edge(), state.missing_count()), (Some(1), 0));
+        assert_eq!(state.record_range(2..=12, ZERO).unwrap(), suspect);
+        assert_eq!(state.record_linked(1, 2..=12, ZERO).unwrap(), suspect);
+        assert_eq!(state.stats().skipped, 0);
+        assert_eq!(state.announce(11, ZERO).unwrap().missing, 10, "as far as is believed");
+        assert_eq!(state.record(100, ZERO), Arrival::Suspect);
+        assert_eq!(state.announce(100, ZERO).unwrap(), suspect);
+        assert_eq!(state.record(101, ZERO), Arrival::Restart { lost: 10 });
+        let mut state = self::state::<4>(config.starts_at(1));
+        assert_eq!(state.announce(12, ZERO).unwrap(), suspect);
+        assert_eq!(state.right_edge(), None);
+        assert_eq!(state.announce(11, ZERO).unwrap().missing, 11);
+    }
+
+    #[test]
+    fn a_range_over_many_gaps_is_one_step() {
+        let numbers: Vec<u64> = (0..=60).step_by(2).collect();
+        for (first, last) in [(3, 40), (4, 41), (0, 60), (9, 9), (10, 10), (50, 60)] {
+            let mut state = feed::<30>(Config::new(), &numbers);
+            let odd = (first..=last).filter(|n| n % 2 == 1).count() as u64;
+            assert_eq!(state.record_range(first..=last, ZERO).unwrap().filled, odd);
+            let left = (0..60).filter(|n| n % 2 == 1 && !(first..=last).contains(n));
+            assert!(state.missing().eq(left.map(|n| n..=n)), "{first} to {last}");
+        }
     }
 
     #[test]
@@ -482,7 +684,7 @@ mod gaps {
         state.resynced(u64::MAX);
         assert_eq!(state.contiguous_through(), Some(u64::MAX));
         assert_eq!(state.stats().received(), 0);
-        assert!(!state.record(5, ZERO).is_fresh() && !state.record(u64::MAX, ZERO).is_fresh());
+        assert_eq!([5, u64::MAX].map(|number| state.record(number, ZERO)), [Arrival::TooOld; 2]);
     }
 
     #[test]
@@ -579,22 +781,40 @@ mod links {
         // A snapshot: prevSeqId is -1. Then 10 -> 15, a heartbeat 15 -> 15, and 15 -> 3, a reset.
         assert_eq!(book.record(10, ZERO), FIRST);
         assert_eq!(book.record_linked(10, 15..=15, ZERO).unwrap().fresh, 5);
-        assert!(matches!(
-            book.record_linked(15, 15..=15, ZERO),
-            Err(RangeError::Backwards { first: 15, last: 15 })
-        ));
+        assert_eq!(book.record_linked(15, 15..=15, ZERO), Ok(Batch::default()));
         assert!(matches!(
             book.record_linked(15, 3..=3, ZERO),
             Err(RangeError::Backwards { first: 15, last: 3 })
         ));
         assert_eq!(book.reset(), 0);
-        assert_eq!(book.record_linked(3, 5..=5, ZERO).unwrap().fresh, 1);
+        assert_eq!(book.record(3, ZERO), FIRST);
+        assert_eq!(book.record_linked(3, 5..=5, ZERO).unwrap().fresh, 2);
         // 5 -> 9 is lost.
         assert_eq!(book.record_linked(9, 12..=12, ZERO).unwrap().missing, 4);
         assert_eq!(book.record_linked(5, 9..=9, ZERO).unwrap().filled, 4);
         assert_eq!(book.contiguous_through(), Some(12));
         assert_eq!(book.stats().lost(), 0);
-        assert_eq!(book.stats().received(), 5, "10, 15; 5, 12, 9");
+        assert_eq!(book.stats().received(), 6, "10, 15; 3, 5, 12, 9");
+    }
+
+    #[test]
+    fn a_message_that_names_itself_as_its_predecessor_is_harmless_and_shows_what_is_missing() {
+        for stale in [5, 15] {
+            let mut book = feed::<8>(Config::new(), &[5, 15]);
+            let before = book.stats();
+            let alive = book.record_linked(stale, stale..=stale, ZERO);
+            assert_eq!((alive, book.stats()), (Ok(Batch::default()), before));
+        }
+        let mut book = feed::<8>(Config::new().max_jump(100), &[15]);
+        let alive = book.record_linked(18, 18..=18, ZERO).unwrap();
+        assert_eq!(alive, Batch { missing: 3, ..Batch::default() });
+        assert_eq!(missing(&book), [16..=18]);
+        assert_eq!(book.record_linked(15, 18..=18, ZERO).unwrap().filled, 3);
+        assert!(book.record_linked(200, 200..=200, ZERO).unwrap().suspect);
+        let mut book = state::<8>(Config::new());
+        assert_eq!(book.record_linked(18, 18..=18, ZERO), Ok(Batch::default()));
+        let wrong = book.record_linked(18, 18..=19, ZERO);
+        assert_eq!(wrong, Err(RangeError::Backwards { first: 18, last: 18 }));
     }
 
     #[test]
@@ -709,14 +929,37 @@ mod restarts {
         assert_eq!(state.record_in(3, 10, ZERO), Arrival::First);
         assert_eq!(state.stats().restarts, 0, "the first epoch ends none");
         assert_eq!(state.record_in(3, 13, ZERO), ahead(2));
-        assert_eq!(state.record_in(4, 1, ZERO), Arrival::Reset { lost: 2 });
+        assert_eq!(state.record_in(4, 1, ZERO), Arrival::Reset { lost: 2, missing: 0 });
         assert_eq!(state.record_in(3, 11, ZERO), Arrival::TooOld);
         assert_eq!(state.record_in(4, 2, ZERO), Arrival::Next);
         let stats = state.stats();
         assert_eq!((stats.restarts, stats.too_old, stats.received()), (1, 1, 4));
         let mut state = feed::<4>(Config::new().starts_at(1), &[1, 2]);
-        assert_eq!(state.record_in(1, 4, ZERO), Arrival::Reset { lost: 0 });
+        assert_eq!(state.record_in(1, 4, ZERO), Arrival::Reset { lost: 0, missing: 3 });
         assert_eq!(missing(&state), [1..=3], "it has to start at 1 again");
+    }
+
+    #[test]
+    fn what_an_epoch_lost_is_told_by_the_first_number_of_the_next_that_counts() {
+        let config = Config::new().starts_at(100).max_jump(10).max_late(50);
+        let old = [100, 103];
+        // Too old, and a suspect, before one that counts.
+        let mut state = feed::<4>(config, &old);
+        assert_eq!(state.record_in(1, 99, ZERO), Arrival::TooOld);
+        assert_eq!(state.record_in(1, 500, ZERO), Arrival::Suspect);
+        assert_eq!(state.record_in(1, 102, ZERO), Arrival::Reset { lost: 2, missing: 2 });
+        assert_eq!(state.record_in(1, 103, ZERO), Arrival::Next);
+        // A restart within the new epoch.
+        let mut state = feed::<4>(config, &old);
+        assert_eq!(state.record_in(1, 500, ZERO), Arrival::Suspect);
+        assert_eq!(state.record_in(1, 501, ZERO), Arrival::Reset { lost: 2, missing: 0 });
+        assert_eq!(state.record_in(1, 700, ZERO), Arrival::Suspect);
+        assert_eq!(state.record_in(1, 701, ZERO), Arrival::Restart { lost: 0 });
+        // An epoch of which nothing counts.
+        let mut state = feed::<4>(config, &old);
+        assert_eq!(state.record_in(1, 500, ZERO), Arrival::Suspect);
+        assert_eq!(state.record_in(2, 100, ZERO), Arrival::Reset { lost: 2, missing: 0 });
+        assert_eq!(state.stats().abandoned, 2);
     }
 
     #[test]
@@ -748,19 +991,19 @@ mod requests {
         let mut state = state::<4>(Config::new().request(delays));
         state.record(1, ZERO);
         state.record(4, ms(1));
-        assert_eq!(state.due_at(), Some(ms(1)), "it has not been asked yet");
+        assert_eq!(state.next_due(), Some(ms(1)), "it has not been asked yet");
         assert_eq!(all_due(&mut state, ms(1)), []);
-        assert_eq!(state.due_at(), Some(ms(6)));
+        assert_eq!(state.next_due(), Some(ms(6)));
         assert_eq!(all_due(&mut state, ns(5_999_999)), []);
         assert_eq!(all_due(&mut state, ms(6)), [request(2, 3, 0)]);
         assert_eq!(all_due(&mut state, ms(6)), [], "once");
         assert_eq!(state.gaps()[0].requests(), 1);
-        assert_eq!(state.due_at(), Some(ms(16)));
+        assert_eq!(state.next_due(), Some(ms(16)));
         assert_eq!(state.record(3, ms(7)), filled(1));
         assert_eq!(all_due(&mut state, ms(16)), [request(2, 2, 1)]);
         assert_eq!(all_due(&mut state, ns(35_999_999)), []);
         assert_eq!(all_due(&mut state, ms(36)), [Due::GaveUp { run: run(2, 2) }]);
-        assert_eq!((state.due_at(), state.contiguous_through()), (None, Some(4)));
+        assert_eq!((state.next_due(), state.contiguous_through()), (None, Some(4)));
         assert_eq!(state.record(2, ms(40)), Arrival::TooOld);
     }
 
@@ -774,7 +1017,7 @@ mod requests {
         assert_eq!(all_due(&mut state, ms(12)), [request(4, 4, 0)]);
         assert_eq!(all_due(&mut state, ms(15)), [request(2, 2, 0)]);
         assert_eq!(all_due(&mut state, ms(17)), []);
-        assert_eq!(state.due_at(), Some(ms(20)), "not before the lower one");
+        assert_eq!(state.next_due(), Some(ms(20)), "not before the lower one");
         let given_up = [Due::GaveUp { run: run(2, 2) }, Due::GaveUp { run: run(4, 4) }];
         assert_eq!(all_due(&mut state, ms(20)), given_up);
     }
@@ -786,7 +1029,7 @@ mod requests {
         state.record(3, ms(10));
         state.record(5, ms(2));
         assert_eq!(all_due(&mut state, ms(22)), [request(2, 2, 0)]);
-        assert_eq!(state.due_at(), Some(ms(27)));
+        assert_eq!(state.next_due(), Some(ms(27)));
         let given_up = [Due::GaveUp { run: run(2, 2) }, Due::GaveUp { run: run(4, 4) }];
         assert_eq!(all_due(&mut state, ms(30)), given_up);
     }
@@ -796,7 +1039,7 @@ mod requests {
         let delays = delays(50).unlimited().max_elapsed(Duration::from_millis(70));
         let mut state = feed::<4>(Config::new().request(delays), &[1, 3]);
         assert_eq!(all_due(&mut state, ms(50)), [request(2, 2, 0)]);
-        assert_eq!(state.due_at(), Some(ms(70)), "before the next request");
+        assert_eq!(state.next_due(), Some(ms(70)), "before the next request");
         assert_eq!(all_due(&mut state, ns(69_999_999)), []);
         assert_eq!(all_due(&mut state, ms(70)), [Due::GaveUp { run: run(2, 2) }]);
     }
@@ -805,7 +1048,7 @@ mod requests {
     fn the_end_of_all_times_is_never() {
         let mut state = feed::<4>(Config::new().request(delays(5).unlimited()), &[1, 3]);
         assert_eq!(all_due(&mut state, Instant::MAX), [request(2, 2, 0)]);
-        assert_eq!(state.due_at(), None);
+        assert_eq!(state.next_due(), None);
     }
 
     #[test]
@@ -825,7 +1068,8 @@ mod requests {
         let mut random = Random::from_seed(1);
         let mut times = [None; 3];
         for time in 0..=10 {
-            while let Some(Due::Request { run, .. }) = state.next_due(ms(time), &mut random) {
+            for due in state.due(ms(time), &mut random) {
+                let Due::Request { run, .. } = due else { continue };
                 let first = &mut times[usize::try_from(run.first / 2 - 1).unwrap()];
                 *first = first.or(Some(time));
             }
@@ -835,9 +1079,45 @@ mod requests {
     }
 
     #[test]
+    fn a_delay_of_nothing_does_not_make_a_request_endless() {
+        let spread = delays(10).jitter(Spread::Full).unlimited();
+        let mut state = feed::<4>(Config::new().request(spread), &[1, 3, 5]);
+        let mut none = || 0;
+        assert_eq!(state.due(ms(1), &mut none).count(), 2);
+        assert_eq!(state.due(ms(1), &mut none).count(), 0, "not at the same instant");
+        assert_eq!(state.next_due(), Some(ns(1_000_001)));
+        assert_eq!(state.due(ns(1_000_001), &mut none).count(), 2);
+        assert_eq!(state.due(Instant::MAX, &mut none).count(), 2);
+        assert_eq!((state.due(Instant::MAX, &mut none).count(), state.next_due()), (0, None));
+    }
+
+    #[test]
+    fn what_is_left_of_a_list_that_is_dropped_is_due_still() {
+        let mut state = feed::<4>(Config::new().request(delays(5)), &[1, 3, 5, 7]);
+        let mut rng = Random::from_seed(1);
+        assert_eq!(state.due(ms(5), &mut rng).next(), Some(request(2, 2, 0)));
+        assert_eq!(all_due(&mut state, ms(5)), [request(4, 4, 0), request(6, 6, 0)]);
+    }
+
+    #[test]
+    fn looking_after_gaps_takes_one_look_at_each() {
+        let mut draws = 0_u32;
+        let spread = delays(5).jitter(Spread::Full).max_retries(1);
+        let mut state = Config::new().max_gaps(1_000).request(spread).state().unwrap();
+        (0..=1_000).for_each(|n| _ = state.record(2 * n, ZERO));
+        let mut rng = || {
+            draws += 1;
+            0
+        };
+        assert_eq!(state.due(ms(5), &mut rng).count(), 1_000);
+        assert_eq!(draws, 2_000, "until the first request, and until the second");
+        assert_eq!(state.due(ms(10), &mut || 0).count(), 1_000, "given up");
+    }
+
+    #[test]
     fn nobody_asks_for_nothing() {
         let mut state = feed::<4>(Config::new(), &[1, 3]);
-        assert_eq!((state.due_at(), all_due(&mut state, Instant::MAX)), (None, vec![]));
+        assert_eq!((state.next_due(), all_due(&mut state, Instant::MAX)), (None, vec![]));
     }
 }
 
@@ -965,7 +1245,8 @@ mod reports {
         for fresh in [Arrival::First, Arrival::Next, ahead(missing), filled(0)] {
             assert!(fresh.is_fresh());
         }
-        assert!(Arrival::Restart { lost }.is_fresh() && Arrival::Reset { lost }.is_fresh());
+        assert!(Arrival::Restart { lost }.is_fresh());
+        assert!(Arrival::Reset { lost, missing }.is_fresh());
         let stale = [Arrival::Duplicate, Arrival::TooOld, Arrival::Suspect, Arrival::OutOfRange];
         assert!(!stale.into_iter().any(Arrival::is_fresh));
         assert!(Freshness::Fresh.is_fresh() && !Freshness::Duplicate.is_fresh());
@@ -983,10 +1264,10 @@ fn a_clock_that_was_far_ahead_puts_a_request_off_by_the_cap_at_most() {
     state.record(1, at(10));
     state.record(5, at(10));
     let far = at(300_000_000);
-    assert_eq!(state.next_due(far, &mut || 0), Some(Due::Request { run, attempt: 0 }));
-    assert_eq!(state.next_due(at(11), &mut || 0), None);
-    assert_eq!(state.due_at(), Some(at(12)));
-    assert_eq!(state.next_due(at(12), &mut || 0), Some(Due::Request { run, attempt: 1 }));
+    assert_eq!(state.due(far, &mut || 0).next(), Some(Due::Request { run, attempt: 0 }));
+    assert_eq!(state.due(at(11), &mut || 0).next(), None);
+    assert_eq!(state.next_due(), Some(at(12)));
+    assert_eq!(state.due(at(12), &mut || 0).next(), Some(Due::Request { run, attempt: 1 }));
 }
 
 #[test]

@@ -491,6 +491,35 @@ fn what_comes_while_joining_is_seen() {
 }
 
 #[test]
+fn what_is_lost_while_joining_is_no_proof() {
+    beside(
+        gapped,
+        |t| acquired(t, 4),
+        |t| t.give_up_below(4),
+        |t, a, b| {
+            let lost = AcquireError::Lost { through: 4, lost: run(2, 3) };
+            assert_eq!((a, b), (Err(lost), 2));
+            assert_lock_free(t);
+        },
+    );
+}
+
+#[test]
+fn at_the_deadline_all_has_come_or_something_is_missing() {
+    beside(
+        gapped,
+        |t| block_on(t.acquire(4).deadline(Instant::ZERO)),
+        |t| t.record_range(2..=3).unwrap().fresh,
+        |t, a, b| {
+            let late = AcquireError::TimedOut { missing: vec![2..=3] };
+            assert!(a == Ok(4) || a == Err(late), "{a:?}");
+            assert_eq!(b, 2);
+            assert_lock_free(t);
+        },
+    );
+}
+
+#[test]
 fn what_comes_in_two_steps_while_joining_is_seen() {
     beside(
         begun,

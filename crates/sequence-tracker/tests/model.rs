@@ -3,7 +3,7 @@
 //! Everything down to `properties` uses no test framework, so that a fuzz target can include this
 //! file and call [`run`] and [`run_windows`].
 
-#![cfg(all(feature = "std", not(loom)))]
+#![cfg(not(loom))]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -73,11 +73,7 @@ impl Setup {
         let most = if self.bits == 64 { wire } else { wire / 2 };
         self.starts_at = self.starts_at.map(|first| first.min(wire));
         self.max_jump = self.max_jump.map(|jump| jump.clamp(1, most));
-        self.max_late = self.max_late.map(|late| late.min(most));
-        if self.stretch > 0 && self.max_jump.is_some() {
-            // How far the first atom is from where it should be has no exact counterpart.
-            self.starts_at = None;
-        }
+        self.max_late = self.max_late.map(|late| late.clamp(1, most));
         self.resync_at = self.resync_at.map(|missing| missing.max(1).min(most));
         self.capacity = [1, 1, 2, 3, 8][self.capacity.min(4)];
         self.delay = self.delay.map(|ns| ns.max(1));
@@ -102,7 +98,7 @@ impl Setup {
             config = config.starts_at(first * size);
         }
         if let Some(jump) = self.max_jump {
-            config = config.max_jump((jump - 1) * size + 1);
+            config = config.max_jump(jump * size);
         }
         if let Some(late) = self.max_late {
             config = config.max_late(late * size);
@@ -192,6 +188,8 @@ pub fn run(setup: Setup, ops: &[Op]) {
 /// What was done about a missing number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Care {
+    /// Of the gap in which it was noticed.
+    id: u64,
     since: u64,
     requests: u32,
     due: Option<u64>,
@@ -207,9 +205,14 @@ struct Oracle {
     edge: Option<i128>,
     awaited: Option<i128>,
     missing: BTreeMap<u64, Care>,
+    /// How many gaps there were.
+    gaps: u64,
+    /// The lowest and the highest that were lost and are not covered.
+    lost: Option<(u64, u64)>,
     suspect: Option<i128>,
     needs_resync: bool,
     epoch: Option<u64>,
+    unreported: Option<u64>,
     /// Of earlier runs.
     expected: u128,
     received: u128,
@@ -253,9 +256,12 @@ impl Oracle {
             edge: None,
             awaited: setup.starts_at.map(i128::from),
             missing: BTreeMap::new(),
+            gaps: 0,
+            lost: None,
             suspect: None,
             needs_resync: false,
             epoch: None,
+            unreported: None,
             expected: 0,
             received: 0,
             abandoned: 0,
@@ -324,62 +330,100 @@ impl Oracle {
         runs
     }
 
-    /// At the bound the lowest gap is abandoned.
+    /// The same, those apart that were noticed at different times.
+    fn gaps(&self) -> Vec<(u64, u64)> {
+        let mut gaps: Vec<(u64, u64)> = Vec::new();
+        for (&n, care) in &self.missing {
+            match gaps.last_mut() {
+                Some((_, last)) if *last + 1 == n && self.missing[last].id == care.id => *last = n,
+                _ => gaps.push((n, n)),
+            }
+        }
+        gaps
+    }
+
+    /// At the bound the highest two that adjoin become one, or the lowest gap is abandoned.
     fn keep_to_capacity(&mut self) -> Option<(u64, u64)> {
-        let runs = self.runs();
-        if runs.len() <= self.setup.capacity {
+        let gaps = self.gaps();
+        if gaps.len() <= self.setup.capacity {
             return None;
         }
-        assert_eq!(runs.len(), self.setup.capacity + 1);
-        self.abandon(runs[0]);
-        Some(runs[0])
+        assert_eq!(gaps.len(), self.setup.capacity + 1);
+        let Some(pair) = gaps.windows(2).rfind(|pair| pair[0].1 + 1 == pair[1].0) else {
+            self.abandon(gaps[0]);
+            return Some(gaps[0]);
+        };
+        let (below, above) = (self.missing[&pair[0].0], self.missing[&pair[1].0]);
+        let joined = Care {
+            id: above.id,
+            since: below.since.max(above.since),
+            requests: below.requests.min(above.requests),
+            due: [below.due, above.due].into_iter().flatten().min(),
+        };
+        self.care_for((pair[0].0, pair[1].1), joined);
+        None
+    }
+
+    fn care_for(&mut self, (first, last): (u64, u64), care: Care) {
+        for n in first..=last {
+            self.missing.insert(n, care);
+        }
     }
 
     fn abandon(&mut self, (first, last): (u64, u64)) {
         for n in first..=last {
             self.missing.remove(&n).unwrap();
-            self.abandoned += 1;
+            self.lose(n);
         }
         self.floor = self.floor.max(i128::from(last) + 1);
     }
 
+    fn lose(&mut self, n: u64) {
+        self.abandoned += 1;
+        self.lost = Some((self.lost.map_or(n, |(first, _)| first), n));
+    }
+
     fn leave_out(&mut self, first: i128, last: i128, now: u64) {
-        let mut care = Care { since: now, requests: 0, due: None };
+        self.gaps += 1;
+        let mut care = Care { id: self.gaps, since: now, requests: 0, due: None };
         let first = u64::try_from(first).unwrap();
         if let Some(before) = first.checked_sub(1).and_then(|n| self.missing.get(&n)) {
-            // It grows, and has to be asked for from the beginning.
-            care = Care { requests: 0, ..*before };
-            let mut n = first;
-            while let Some(other) = n.checked_sub(1).and_then(|n| self.missing.get_mut(&n)) {
-                *other = care;
-                n -= 1;
+            if (Care { id: care.id, ..*before }) == care {
+                care.id = before.id;
             }
         }
-        for n in first..=u64::try_from(last).unwrap() {
-            self.missing.insert(n, care);
-        }
+        self.care_for((first, u64::try_from(last).unwrap()), care);
         let (first, last) = *self.runs().last().unwrap();
         self.needs_resync |= self.setup.resync_at.is_some_and(|most| last - first + 1 >= most);
     }
 
-    fn believes(&self, first: i128, last: i128) -> bool {
-        let jump = self.setup.max_jump.map_or(i128::MAX, i128::from);
-        let late = self.setup.max_late.map_or(i128::MAX, i128::from);
-        match (self.edge, self.awaited) {
-            (Some(edge), _) if first > edge => first - edge <= jump,
-            (Some(edge), _) => edge - last <= late || self.touches_a_gap(first, last),
-            (None, Some(awaited)) => first - awaited <= jump,
-            (None, None) => true,
-        }
+    /// How far the last real number of an atom is above what is known.
+    fn ahead(&self, last: i128) -> Option<i128> {
+        let size = i128::from(self.setup.size());
+        let near = match (self.edge, self.awaited) {
+            (Some(edge), _) => (edge + 1) * size - 1,
+            (None, awaited) => awaited? * size,
+        };
+        Some((last + 1) * size - 1 - near)
     }
 
-    fn touches_a_gap(&self, first: i128, last: i128) -> bool {
-        self.missing.keys().any(|&n| (first..=last).contains(&i128::from(n)))
+    fn is_too_far(&self, ahead: i128) -> bool {
+        let size = i128::from(self.setup.size());
+        self.setup.max_jump.is_some_and(|jump| ahead > i128::from(jump) * size)
+    }
+
+    fn believes(&self, first: i128, last: i128) -> bool {
+        let size = i128::from(self.setup.size());
+        let Some(ahead) = self.ahead(last) else { return true };
+        let is_too_late = self.setup.max_late.is_some_and(|late| -ahead > i128::from(late) * size);
+        let is_asked_for = self.missing.keys().any(|&n| (first..=last).contains(&i128::from(n)));
+        !self.is_too_far(ahead) && (!is_too_late || is_asked_for)
     }
 
     fn start(&mut self, first: i128) {
         (self.base, self.floor, self.edge) = (first, first, Some(first - 1));
         self.awaited = None;
+        self.unreported = None;
     }
 
     fn end_run(&mut self) -> u64 {
@@ -389,21 +433,17 @@ impl Oracle {
         }
         self.abandoned += u128::from(lost);
         self.missing.clear();
-        (self.base, self.floor) = (0, 0);
+        (self.base, self.floor, self.lost) = (0, 0, None);
         (self.awaited, self.suspect, self.needs_resync) = (None, None, false);
         self.restarts += 1;
         lost
     }
 
-    /// Numbers below `exists` are only said not to exist.
-    fn absorb(&mut self, first: i128, last: i128, exists: i128, now: u64) -> Verdict {
+    /// Numbers below `exists` are only said not to exist. There are none below 0, which is below all that
+    /// is remembered.
+    fn absorb(&mut self, mut first: i128, mut last: i128, mut exists: i128, now: u64) -> Verdict {
         let mut verdict = Verdict::default();
         let len = u64::try_from(last - first + 1).unwrap();
-        if first < 0 {
-            verdict.too_old = len;
-            self.too_old += u128::from(len);
-            return verdict;
-        }
         if !self.believes(first, last) {
             let period = 1_i128 << self.setup.bits;
             if self.suspect.is_none_or(|next| (next - first) % period != 0) {
@@ -412,6 +452,9 @@ impl Oracle {
                 return verdict;
             }
             verdict.restarted = Some(self.end_run());
+            // A turn further there is such a number.
+            let turn = if first < 0 { period } else { 0 };
+            (first, last, exists) = (first + turn, last + turn, exists + turn);
         }
         if self.edge.is_none() {
             let awaited = self.awaited.unwrap_or(first);
@@ -424,13 +467,12 @@ impl Oracle {
         }
         for n in first..=last {
             let edge = self.edge.unwrap();
-            let number = u64::try_from(n).unwrap();
             let came = if n < self.floor {
                 verdict.too_old += 1;
                 self.too_old += 1;
                 false
             } else if n <= edge {
-                if self.missing.remove(&number).is_some() {
+                if self.missing.remove(&u64::try_from(n).unwrap()).is_some() {
                     verdict.filled += 1;
                     self.reordered += 1;
                     self.displacement = self.displacement.max((edge - n).unsigned_abs());
@@ -469,60 +511,76 @@ impl Oracle {
     }
 
     fn record_linked(&mut self, p: u64, first: u64, last: u64, now: u64) -> Result<Verdict, Wrong> {
+        if self.is_alive(p, first, last)? {
+            return self.announce(p, now);
+        }
         let [previous, start, end] = self.linked(p, first, last)?;
         if self.near().is_none() {
             return self.record_range(first, last, now);
         }
-        if previous < 0 {
-            let len = u64::try_from(end - previous).unwrap();
-            self.too_old += u128::from(len);
-            return Ok(Verdict { too_old: len, ..Verdict::default() });
-        }
         Ok(self.absorb(previous + 1, end, start, now))
+    }
+
+    /// Whether a message names itself as the one before it.
+    fn is_alive(&self, previous: u64, first: u64, last: u64) -> Result<bool, Wrong> {
+        self.meant(previous).ok_or(Wrong::OutOfRange)?;
+        Ok(self.setup.stretch == 0 && previous == first && previous == last)
     }
 
     fn announce(&mut self, number: u64, now: u64) -> Result<Verdict, Wrong> {
         let n = self.meant(number).ok_or(Wrong::OutOfRange)?;
         let mut verdict = Verdict::default();
-        if let Some(first) = self.awaited.filter(|&first| self.edge.is_none() && n >= first) {
-            self.start(first);
+        let next = self.edge.map(|edge| edge + 1).or(self.awaited);
+        let Some(next) = next.filter(|&next| n >= next) else { return Ok(verdict) };
+        if self.ahead(n).is_some_and(|ahead| self.is_too_far(ahead)) {
+            self.suspect = (n < self.max()).then_some(n + 1);
+            verdict.suspect = true;
+            return Ok(verdict);
         }
-        if let Some(edge) = self.edge.filter(|&edge| n > edge) {
-            verdict.missing = u64::try_from(n - edge).unwrap();
-            self.leave_out(edge + 1, n, now);
-            self.edge = Some(n);
-            verdict.abandoned = self.keep_to_capacity();
+        if self.edge.is_none() {
+            self.start(next);
         }
+        verdict.missing = u64::try_from(n - next + 1).unwrap();
+        self.leave_out(next, n, now);
+        self.edge = Some(n);
+        verdict.abandoned = self.keep_to_capacity();
         Ok(verdict)
     }
 
     /// Takes what is missing through a number.
-    fn settle_through(&mut self, through: i128) -> u64 {
+    fn settle_through(&mut self, through: i128) -> Vec<u64> {
         self.floor = self.floor.max(through + 1);
-        let before = self.missing.len();
-        self.missing.retain(|&n, _| i128::from(n) > through);
-        (before - self.missing.len()) as u64
+        let is_settled = |n: &u64| i128::from(*n) <= through;
+        let settled: Vec<_> = self.missing.keys().copied().filter(is_settled).collect();
+        self.missing.retain(|n, _| !is_settled(n));
+        settled
     }
 
     fn give_up_below(&mut self, number: u64) -> u64 {
         let Some(edge) = self.edge.filter(|_| number > 0) else { return 0 };
         let lost = self.settle_through(edge.min(i128::from(number) - 1));
-        self.abandoned += u128::from(lost);
-        lost
+        for &n in &lost {
+            self.lose(n);
+        }
+        lost.len() as u64
     }
 
     fn cover_through(&mut self, through: i128) -> u64 {
+        self.lost = self.lost.filter(|lost| i128::from(lost.1) > through).map(|(first, last)| {
+            // One of those is.
+            (u64::try_from(i128::from(first).max(through + 1)).unwrap(), last)
+        });
         let Some(edge) = self.edge else {
             self.awaited = self.awaited.max(Some(through + 1));
             return 0;
         };
-        let mut skipped = self.settle_through(through);
+        let mut skipped = self.settle_through(through).len() as u128;
         if through > edge {
-            skipped += u64::try_from(through - edge).unwrap();
+            skipped += (through - edge).unsigned_abs();
             self.edge = Some(through);
         }
-        self.skipped += u128::from(skipped);
-        skipped
+        self.skipped += skipped;
+        u64::try_from(skipped).unwrap_or(u64::MAX)
     }
 
     fn resynced(&mut self, number: u64) {
@@ -543,59 +601,47 @@ impl Oracle {
         u64::try_from(delay).unwrap_or(u64::MAX)
     }
 
-    /// Everything that is due: requests and what is given up, as often as there is something.
+    /// Everything that is due, one look at each: whether it is requested or given up.
     fn due(&mut self, now: u64) -> Vec<(bool, u64, u64, u32)> {
         let mut all = Vec::new();
         if self.setup.delay.is_none() {
             return all;
         }
-        while let Some(next) = self.next_due(now) {
-            all.push(next);
-        }
-        all
-    }
-
-    fn next_due(&mut self, now: u64) -> Option<(bool, u64, u64, u32)> {
-        for (index, (first, last)) in self.runs().into_iter().enumerate() {
+        for (first, last) in self.gaps() {
             let mut care = self.missing[&first];
             if now < care.since {
                 (care.since, care.due) = (now, None);
             }
             let due = care.due.unwrap_or_else(|| care.since.saturating_add(self.delay(0)));
             care.due = Some(due);
+            let is_lowest = self.missing.keys().next() == Some(&first);
             let is_old = self.setup.elapsed.is_some_and(|most| now - care.since >= most);
             let is_last = self.setup.retries.is_some_and(|most| care.requests >= most);
             let is_due = now >= due && due < u64::MAX;
             let gives_up = is_old || (is_last && is_due);
-            let requests = !gives_up && is_due;
-            let attempt = care.requests;
-            if gives_up && is_old && index > 0 {
+            if gives_up && is_lowest {
+                self.abandon((first, last));
+                all.push((false, first, last, 0));
+                continue;
+            }
+            if gives_up && is_old {
                 // Nothing happens to it before those below it are gone.
                 care.due = Some(due.max(now));
-            }
-            if requests {
+            } else if is_due && !gives_up {
+                all.push((true, first, last, care.requests));
                 care.requests += 1;
                 care.due = Some(now.saturating_add(self.delay(care.requests)));
             }
-            for n in first..=last {
-                self.missing.insert(n, care);
-            }
-            if gives_up && index == 0 {
-                self.abandon((first, last));
-                return Some((false, first, last, 0));
-            }
-            if requests {
-                return Some((true, first, last, attempt));
-            }
+            self.care_for((first, last), care);
         }
-        None
+        all
     }
 
-    fn due_at(&self) -> Option<u64> {
+    fn next_due(&self) -> Option<u64> {
         self.setup.delay?;
         let mut all = Vec::new();
-        for (index, (first, _)) in self.runs().into_iter().enumerate() {
-            let Care { since, requests, due } = self.missing[&first];
+        for (index, (first, _)) in self.gaps().into_iter().enumerate() {
+            let Care { since, requests, due, .. } = self.missing[&first];
             let Some(due) = due else {
                 all.push(since);
                 continue;
@@ -697,6 +743,10 @@ impl<const N: usize> Model<N> {
             if let Some(wait) = &mut self.watch {
                 let over = match poll(wait) {
                     Poll::Ready(Ok(u64::MAX)) => true,
+                    Poll::Ready(Err(AcquireError::Lost { through: u64::MAX, lost })) => {
+                        assert_eq!(Some(lost), self.oracle.lost.map(|lost| self.real(lost)));
+                        true
+                    }
                     Poll::Ready(Err(AcquireError::Restarted)) => {
                         assert!(self.oracle.restarts > restarts);
                         true
@@ -796,14 +846,19 @@ impl<const N: usize> Model<N> {
         (cut, cut)
     }
 
-    /// Whether the sets would become too large, or whether the last number of all was forgotten: what
-    /// is forgotten ends below it.
-    fn is_too_much(&self, range: Result<(i128, i128), Wrong>) -> bool {
+    /// Whether the sets would become too large.
+    fn is_too_much(oracle: &Oracle, range: Result<(i128, i128), Wrong>) -> bool {
         let Ok((first, last)) = range else { return false };
-        let oracle = &self.oracle;
         let next = oracle.edge.map(|edge| edge + 1).or(oracle.awaited).unwrap_or(first);
-        let is_far = first - next > MANY && oracle.believes(first, last);
-        is_far || last - first > MANY || (oracle.floor > oracle.max() && last == oracle.max())
+        last - first > MANY || (last - next > MANY && oracle.believes(first, last))
+    }
+
+    fn is_too_much_to_announce(&self, wire: u64) -> bool {
+        let (Some(n), Some(near)) = (self.oracle.meant(wire), self.oracle.near()) else {
+            return false;
+        };
+        let ahead = self.oracle.ahead(n).unwrap_or(0);
+        n - near > MANY && !self.oracle.is_too_far(ahead)
     }
 
     fn record(&mut self, wire: u64, is_shared: bool, now: u64) -> Result<Batch, Arrival> {
@@ -823,7 +878,7 @@ impl<const N: usize> Model<N> {
         match op {
             Op::Record(at) => {
                 let (_, wire) = self.number(at);
-                if self.is_too_much(self.oracle.range(wire, wire)) {
+                if Self::is_too_much(&self.oracle, self.oracle.range(wire, wire)) {
                     return;
                 }
                 let was_started = self.oracle.edge.is_some();
@@ -841,7 +896,7 @@ impl<const N: usize> Model<N> {
             Op::Range(from, by) => {
                 let (number, first) = self.number(from);
                 let last = self.offset(number, first, by);
-                if self.is_too_much(self.oracle.range(first, last)) {
+                if Self::is_too_much(&self.oracle, self.oracle.range(first, last)) {
                     return;
                 }
                 let expected = self.oracle.record_range(first, last, now);
@@ -860,7 +915,11 @@ impl<const N: usize> Model<N> {
                 let outer = linked.map(|[previous, first, last]| {
                     if self.oracle.near().is_none() { (first, last) } else { (previous + 1, last) }
                 });
-                if self.is_too_much(outer) {
+                if self.oracle.is_alive(previous, first, last) == Ok(true) {
+                    if self.is_too_much_to_announce(previous) {
+                        return;
+                    }
+                } else if Self::is_too_much(&self.oracle, outer) {
                     return;
                 }
                 let expected = self.oracle.record_linked(previous, first, last, now);
@@ -871,7 +930,7 @@ impl<const N: usize> Model<N> {
             }
             Op::Announce(at_) => {
                 let (_, wire) = self.number(at_);
-                if self.is_far(self.oracle.meant(wire)) {
+                if self.is_too_much_to_announce(wire) {
                     return;
                 }
                 let expected = self.oracle.announce(wire, now);
@@ -929,14 +988,15 @@ impl<const N: usize> Model<N> {
                     });
                 }
                 let Self { state, rng, .. } = self;
-                let all: Vec<_> = std::iter::from_fn(|| state.next_due(at, rng)).collect();
+                let all: Vec<_> = state.due(at, rng).collect();
                 assert_eq!(all, expected);
                 assert_eq!(self.shared.due(), expected);
                 // Nobody who sleeps until then finds nothing for ever.
-                assert!(self.state.due_at().is_none_or(|due| due > at));
+                assert!(self.state.next_due().is_none_or(|due| due > at));
+                assert_eq!(self.state.due(at, &mut self.rng).next(), None);
             }
             Op::ToDue(by) => {
-                let to = self.oracle.due_at().unwrap_or(now);
+                let to = self.oracle.next_due().unwrap_or(now);
                 let to = to.saturating_add_signed(i64::from(by)).max(now);
                 self.shared.clock().set_now(Instant::from_nanos(to));
             }
@@ -958,11 +1018,6 @@ impl<const N: usize> Model<N> {
         number.saturating_add_signed(by.into()).min(self.setup.max())
     }
 
-    fn is_far(&self, number: Option<i128>) -> bool {
-        let (Some(number), Some(near)) = (number, self.oracle.near()) else { return false };
-        number - near > MANY
-    }
-
     fn same(&self, expected: Result<Verdict, Wrong>, answer: Result<Batch, RangeError>) {
         match (expected, answer) {
             (Ok(verdict), Ok(batch)) => assert_eq!(batch, self.batch(verdict)),
@@ -980,12 +1035,16 @@ impl<const N: usize> Model<N> {
         let epoch = known.saturating_add_signed(by.into());
         let (_, wire) = self.number(at);
         let is_new = epoch > known && (self.oracle.epoch.is_some() || self.oracle.edge.is_some());
-        if epoch == known && self.is_too_much(self.oracle.range(wire, wire)) {
+        if epoch == known && Self::is_too_much(&self.oracle, self.oracle.range(wire, wire)) {
             return;
         }
-        let start = self.setup.starts_at.filter(|_| is_new).map(i128::from).or(self.oracle.near());
-        let far = |near| self.oracle.nearest(wire, near).is_some_and(|n| n - near > MANY);
-        if start.is_some_and(far) && epoch > known {
+        if is_new {
+            let mut next = self.oracle.clone();
+            next.reset();
+            if Self::is_too_much(&next, next.range(wire, wire)) {
+                return;
+            }
+        } else if epoch > known && Self::is_too_much(&self.oracle, self.oracle.range(wire, wire)) {
             return;
         }
         let oracle = &mut self.oracle;
@@ -997,14 +1056,20 @@ impl<const N: usize> Model<N> {
         } else {
             let was_started = oracle.edge.is_some();
             oracle.epoch = Some(epoch);
-            let lost = if is_new { oracle.reset() } else { 0 };
-            let is_started = oracle.edge.is_some();
-            let verdict = oracle.record_range(wire, wire, now).unwrap();
-            match self.arrival(is_started, verdict) {
-                Arrival::First | Arrival::Ahead { .. } if is_new && was_started => {
-                    Arrival::Reset { lost }
+            if is_new {
+                let lost = oracle.reset();
+                if was_started || oracle.unreported.is_some() {
+                    oracle.unreported = Some(oracle.unreported.unwrap_or(0) + lost);
                 }
-                arrival => arrival,
+            }
+            let (is_started, unreported) = (oracle.edge.is_some(), oracle.unreported);
+            let verdict = oracle.record_range(wire, wire, now).unwrap();
+            match (unreported, self.arrival(is_started, verdict)) {
+                (Some(lost), Arrival::First | Arrival::Restart { .. }) => {
+                    Arrival::Reset { lost, missing: 0 }
+                }
+                (Some(lost), Arrival::Ahead { missing, .. }) => Arrival::Reset { lost, missing },
+                (_, arrival) => arrival,
             }
         };
         let answer = self.state.record_in(epoch, wire, Instant::from_nanos(now));
@@ -1020,7 +1085,19 @@ impl<const N: usize> Model<N> {
         match poll(&mut wait) {
             Poll::Ready(Ok(through)) => {
                 assert!(contiguous.is_some_and(|through| through >= number));
+                let lost = self.oracle.lost.map(|lost| self.real(lost).first);
+                assert!(lost.is_none_or(|lost| lost > through), "it is a proof");
+                assert_eq!(
+                    Some(lost.map_or(u64::MAX, |lost| lost - 1))
+                        .min(self.state.contiguous_through()),
+                    Some(through)
+                );
+            }
+            Poll::Ready(Err(AcquireError::Lost { through, lost })) => {
+                assert!(contiguous.is_some_and(|through| through >= number));
                 assert_eq!(Some(through), self.state.contiguous_through());
+                assert!(lost.first <= self.last(number));
+                assert_eq!(Some(lost), self.oracle.lost.map(|lost| self.real(lost)));
             }
             Poll::Ready(Err(AcquireError::TimedOut { missing })) => {
                 assert!(is_late);
@@ -1070,14 +1147,17 @@ impl<const N: usize> Model<N> {
             assert_eq!(u128::from(stats.received()), oracle.received << self.setup.stretch);
             assert_eq!(stats.lost(), stats.missing + stats.abandoned);
         }
-        assert_eq!(state.gaps().len(), runs.len());
-        for (gap, run) in state.gaps().iter().zip(&runs) {
-            let care = oracle.missing[&(run.first >> self.setup.stretch)];
-            assert_eq!((gap.run(), gap.since().as_nanos()), (*run, care.since));
+        let gaps = oracle.gaps();
+        assert_eq!(state.gaps().len(), gaps.len());
+        for (gap, run) in state.gaps().iter().zip(gaps) {
+            let care = oracle.missing[&run.0];
+            assert_eq!((gap.run(), gap.since().as_nanos()), (self.real(run), care.since));
             assert_eq!(gap.requests(), care.requests);
         }
-        let due = oracle.due_at().map(Instant::from_nanos);
-        assert_eq!(state.due_at(), due);
+        let lost = oracle.lost.map(|lost| self.real(lost));
+        assert_eq!(state.lost(), lost);
+        let due = oracle.next_due().map(Instant::from_nanos);
+        assert_eq!(state.next_due(), due);
 
         assert_eq!(shared.missing(), ranges);
         assert_eq!(shared.missing_count(), count);
@@ -1086,7 +1166,8 @@ impl<const N: usize> Model<N> {
         assert_eq!(shared.needs_resync(), oracle.needs_resync);
         assert_eq!(shared.stats(), stats);
         assert_eq!(shared.gaps(), state.gaps());
-        assert_eq!(shared.next_due_at(), due);
+        assert_eq!(shared.next_due(), due);
+        assert_eq!(shared.lost(), lost);
         let wire = Width::new(self.setup.bits).unwrap().max();
         for number in [0, 1, wire / 2, wire] {
             let meant = if self.setup.bits == 64 {
@@ -1184,7 +1265,7 @@ pub fn run_windows(packets: &[Packet]) {
         for &packet in packets {
             match oracle.number(packet) {
                 None => {
-                    window = SharedReplayWindow::new();
+                    window.clear();
                     oracle = Seen::new(oracle.window);
                 }
                 Some(number) => {
@@ -1269,6 +1350,7 @@ impl Seen {
     }
 }
 
+#[cfg(test)]
 mod properties {
     use proptest::prelude::*;
 

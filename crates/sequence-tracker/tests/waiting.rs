@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::ops::{Deref, RangeInclusive};
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,9 +13,9 @@ use std::thread;
 use std::time::Duration;
 
 use futures::StreamExt;
-use steadfast_core::{Clock, Instant, ManualClock, Signal};
+use steadfast_core::{Clock, Instant, ManualClock};
 use steadfast_sequence_tracker::{
-    Acquire, AcquireError, Arrival, Awaited, Change, Config, Freshness, Run, Seen, SequenceTracker,
+    Acquire, AcquireError, Arrival, Awaited, Change, Config, Freshness, Run, SequenceTracker,
     SharedReplayWindow,
 };
 
@@ -81,6 +81,17 @@ mod replay {
         let set: BTreeSet<u64> = all.iter().copied().collect();
         assert_eq!(all.len(), set.len(), "for one of them");
         assert_eq!(WINDOW.right_edge(), Some((LAST - 1) | 5));
+    }
+
+    #[test]
+    fn a_window_that_was_cleared_has_seen_nothing() {
+        let mut window = SharedReplayWindow::<33>::new();
+        assert!((0..1_000).all(|number| window.record(number).is_fresh()));
+        window.clear();
+        assert_eq!(window.right_edge(), None);
+        assert!([0, 999, 5].into_iter().all(|number| window.check(number).is_fresh()));
+        assert!(window.record(3).is_fresh());
+        assert_eq!(window.right_edge(), Some(3));
     }
 
     #[test]
@@ -271,25 +282,51 @@ mod acquire {
     }
 
     #[test]
-    fn what_is_given_up_or_skipped_ends_it_too() {
-        type End = fn(&SequenceTracker<ManualClock>) -> u64;
-        let ends: [End; 3] = [
-            |tracker| tracker.give_up_below(5),
-            |tracker| tracker.skip_to(5),
-            |tracker| {
-                tracker.resynced(4);
-                3
-            },
-        ];
+    fn what_is_skipped_or_in_a_snapshot_ends_it_too() {
+        type End = fn(&SequenceTracker<ManualClock>);
+        let ends: [End; 2] = [|tracker| _ = tracker.skip_to(5), |tracker| tracker.resynced(4)];
         for end in ends {
             let tracker = manual();
             tracker.record(1);
             tracker.record(5);
             let mut wait = tracker.acquire(5);
             assert!(poll(&mut wait).is_pending());
-            assert_eq!(end(&tracker), 3);
+            end(&tracker);
             assert_eq!(poll(&mut wait), Poll::Ready(Ok(5)));
         }
+    }
+
+    #[test]
+    fn it_is_never_a_proof_of_what_was_lost() {
+        let delays = steadfast_backoff::Config::constant(SECOND).max_retries(1);
+        let config = Config::new().max_gaps(2).request(delays);
+        let tracker = config.build_with(ManualClock::new()).unwrap();
+        let lost = |through, first, last| {
+            Poll::Ready(Err(AcquireError::Lost { through, lost: Run { first, last } }))
+        };
+        assert!([1, 3, 5].into_iter().all(|number| tracker.record(number).is_fresh()));
+        let (mut two, mut six) = (tracker.acquire(2), tracker.acquire(6));
+        assert!(poll(&mut two).is_pending() && poll(&mut six).is_pending());
+        // For want of room.
+        tracker.record(7);
+        assert_eq!(poll(&mut two), lost(3, 2, 2));
+        assert!(poll(&mut six).is_pending(), "4 and 6 may come yet");
+        assert_eq!(poll(&mut tracker.acquire(1)), Poll::Ready(Ok(1)), "through 1 it has come");
+        // Given up after the last request, and by hand.
+        tracker.clock().advance(SECOND);
+        assert_eq!(tracker.due().len(), 2);
+        tracker.give_up_below(5);
+        assert!(poll(&mut six).is_pending());
+        tracker.clock().advance(SECOND);
+        assert_eq!(tracker.due().len(), 1);
+        assert_eq!(poll(&mut six), lost(7, 2, 6));
+        let error = poll(&mut tracker.acquire(7));
+        assert_eq!(error, lost(7, 2, 6), "also for whoever begins to wait");
+        let Poll::Ready(Err(error)) = error else { panic!("lost") };
+        assert_eq!(error.to_string(), "some numbers from 2 to 6 are lost");
+        // A snapshot has it.
+        tracker.resynced(6);
+        assert_eq!(poll(&mut tracker.acquire(7)), Poll::Ready(Ok(7)));
     }
 
     #[test]
@@ -413,37 +450,20 @@ mod acquire {
 
     #[test]
     fn it_never_fails_with_nothing_missing() {
-        /// A tracker to which what is missing comes right after somebody has looked.
-        struct Late(SequenceTracker<ManualClock>);
-
-        impl Awaited for Late {
-            type Timer = ManualClock;
-
-            fn signal(&self) -> &Signal<ManualClock> {
-                self.0.signal()
+        // Whatever comes meanwhile: what is missing is looked up with the answer.
+        let tracker = Config::new().starts_at(1).build_with(ManualClock::new()).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| (1..=5_000).for_each(|number| _ = tracker.record(number ^ 1)));
+            for number in (0..=5_000).cycle().take(20_000) {
+                match tracker.acquire(number).deadline(Instant::ZERO).wait() {
+                    Ok(through) => assert!(through >= number),
+                    Err(AcquireError::TimedOut { missing }) => {
+                        assert!(missing.last().is_some_and(|last| *last.end() <= number));
+                    }
+                    Err(error) => panic!("{error}"),
+                }
             }
-
-            fn look(&self, number: u64, since: Option<u64>) -> Seen {
-                let seen = self.0.look(number, since);
-                self.0.record(2);
-                seen
-            }
-
-            fn missing_of(&self, number: u64) -> Vec<RangeInclusive<u64>> {
-                self.0.missing_of(number)
-            }
-
-            fn leave(&self) {
-                self.0.leave();
-            }
-        }
-
-        let tracker = Late(manual());
-        tracker.0.record(1);
-        tracker.0.record(3);
-        let mut wait = Acquire::new(&tracker, 3).deadline(Instant::ZERO);
-        let missing = vec![2..=2];
-        assert_eq!(poll(&mut wait), Poll::Ready(Err(AcquireError::TimedOut { missing })));
+        });
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use steadfast_core::Instant;
 
 use super::{Arrival, Batch, Change, Notes, RangeError, State, Terms};
-use crate::gaps::{Gap, Run};
+use crate::gaps::{Gap, Run, narrow};
 use crate::stats::Stats;
 
 impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
@@ -51,11 +51,11 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     }
 
     /// How many numbers of a run have not been seen and are not forgotten.
-    pub(super) fn unseen_in(&self, run: Run) -> u64 {
+    pub(super) fn unseen_in(&self, run: Run) -> u128 {
         let lowest = self.awaited.unwrap_or(self.next);
         let is_above = !(self.is_started && self.is_at_end()) && run.last >= lowest;
-        let above = if is_above { (run.last - run.first.max(lowest)).saturating_add(1) } else { 0 };
-        self.gaps.missing_in(run).saturating_add(above)
+        let above = if is_above { Run { first: run.first.max(lowest), ..run }.count() } else { 0 };
+        self.gaps.missing_in(run) + above
     }
 
     /// All that can become of numbers.
@@ -66,40 +66,77 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     /// The same of a message that names a number before `run`: where the stream is.
     pub(super) fn absorb_linked(&mut self, link: u64, run: Run, now: Instant) -> Batch {
         let mut batch = Batch::default();
-        if self.is_before_all(link) {
-            batch.too_old = run.len();
-            self.stats.too_old = self.stats.too_old.saturating_add(batch.too_old);
-            return batch;
-        }
-        if !self.believes(run) {
-            // As they are on the wire: the edge may have moved on since, and another turn be nearest.
-            let next = self.suspect.map(|next| self.terms.width.truncate(next));
-            if next != Some(self.terms.width.truncate(run.first)) {
-                self.suspect = run.last.checked_add(1);
-                batch.suspect = true;
-                return batch;
-            }
-            batch.restarted = Some(self.gaps.missing());
-            self.end_run();
-        }
-        if !self.is_started {
-            let first = self.awaited.unwrap_or(run.first);
-            if run.last < first {
-                batch.too_old = run.len();
-                self.stats.too_old = self.stats.too_old.saturating_add(batch.too_old);
-                return batch;
-            }
-            self.start(first);
-            self.absorb_above(run, now, &mut batch);
-            batch.too_old = first.saturating_sub(run.first);
-            self.stats.too_old = self.stats.too_old.saturating_add(batch.too_old);
-            return batch;
-        }
-        self.absorb_below(run, &mut batch);
-        if !self.is_at_end() && run.last >= self.next {
-            self.absorb_above(run, now, &mut batch);
+        let counts = if self.is_before_all(link) {
+            self.counts_of(run, &mut batch)
+        } else {
+            (self.believes(run) || self.restarts(run, &mut batch)).then_some(run)
+        };
+        if let Some(run) = counts {
+            self.absorb_believed(run, now, &mut batch);
         }
         batch
+    }
+
+    /// What counts of a run that begins before 0: what there is not of it is late, like all that is below
+    /// the edge.
+    #[cold]
+    fn counts_of(&mut self, run: Run, batch: &mut Batch) -> Option<Run> {
+        let zero = self.turn();
+        let existing = self.existing(run);
+        let is_believed = match (existing, self.near()) {
+            (None, Some(near)) => near.saturating_add(zero - run.last) <= self.terms.max_late,
+            (Some(run), _) => self.believes(run),
+            (None, None) => false,
+        };
+        if is_believed {
+            // OK: it begins before 0, or with it.
+            let absent = run.last.saturating_add(1).min(zero) - run.first;
+            self.count_old(absent, batch);
+            return existing;
+        }
+        // A new run begins in its first turn, whatever is before 0 now.
+        let in_first_turn = existing.filter(|_| run.first >= zero).unwrap_or(run);
+        self.restarts(run, batch).then_some(in_first_turn)
+    }
+
+    /// What is not believed is remembered, or ends the run if it comes after what was.
+    fn restarts(&mut self, run: Run, batch: &mut Batch) -> bool {
+        // As they are on the wire: the edge may have moved on since, and another turn be nearest.
+        let next = self.suspect.map(|next| self.terms.width.truncate(next));
+        if next == Some(self.terms.width.truncate(run.first)) {
+            batch.restarted = Some(self.missing_count());
+            self.end_run();
+            return true;
+        }
+        self.suspect = run.last.checked_add(1);
+        batch.suspect = true;
+        false
+    }
+
+    fn absorb_believed(&mut self, run: Run, now: Instant, batch: &mut Batch) {
+        let goes_on = if self.is_started {
+            self.absorb_below(run, batch);
+            !self.is_at_end() && run.last >= self.next
+        } else {
+            let first = self.awaited.unwrap_or(run.first);
+            let is_early = run.last < first;
+            self.count_old(
+                if is_early { run.len() } else { first.saturating_sub(run.first) },
+                batch,
+            );
+            if !is_early {
+                self.start(first);
+            }
+            !is_early
+        };
+        if goes_on {
+            self.absorb_above(run, now, batch);
+        }
+    }
+
+    fn count_old(&mut self, count: u64, batch: &mut Batch) {
+        batch.too_old = batch.too_old.saturating_add(count);
+        self.stats.too_old = self.stats.too_old.saturating_add(count);
     }
 
     /// What of `run` is not above the right edge.
@@ -108,28 +145,34 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
         if run.first > edge {
             return;
         }
-        let last = run.last.min(edge);
-        let known = Run { first: run.first.max(self.floor), last };
-        batch.too_old = self.floor.min(last.saturating_add(1)).saturating_sub(run.first);
-        if known.first <= known.last {
-            let (notes, mut lowest) = (&mut self.notes, None);
-            let (filled, dropped) = self.gaps.take_out(known, |run| {
-                lowest = lowest.or(Some(run.first));
-                notes.note(Change::Filled { run });
-            });
-            if let Some(dropped) = dropped {
-                self.lose(dropped);
-                batch.abandoned = Some(dropped);
-            }
-            (batch.filled, batch.fresh) = (filled, filled);
-            batch.duplicates = known.len() - filled;
-            if let Some(lowest) = lowest {
-                self.stats.reordered = self.stats.reordered.saturating_add(filled);
-                self.stats.largest_displacement =
-                    self.stats.largest_displacement.max(edge - lowest);
-            }
+        let run = Run { last: run.last.min(edge), ..run };
+        let settled = self.settled.filter(|&settled| settled >= run.first);
+        if let Some(settled) = settled {
+            self.count_old(Run { last: settled.min(run.last), ..run }.len(), batch);
         }
-        self.stats.too_old = self.stats.too_old.saturating_add(batch.too_old);
+        // OK: what is settled is not above the edge.
+        let first = settled.map_or(run.first, |settled| settled.saturating_add(1));
+        if settled.is_some_and(|settled| settled >= run.last) {
+            return;
+        }
+        let known = Run { first, ..run };
+        let (notes, mut lowest) = (&mut self.notes, None);
+        let (filled, dropped) = self.gaps.take_out(known, |run| {
+            lowest = lowest.or(Some(run.first));
+            notes.note(Change::Filled { run });
+        });
+        if let Some(dropped) = dropped {
+            self.lose(dropped);
+            batch.abandoned = Some(dropped);
+        }
+        // OK: what is taken out of a run is part of it.
+        batch.duplicates = narrow(known.count() - filled);
+        let filled = narrow(filled);
+        (batch.filled, batch.fresh) = (filled, filled);
+        if let Some(lowest) = lowest {
+            self.stats.reordered = self.stats.reordered.saturating_add(filled);
+            self.stats.largest_displacement = self.stats.largest_displacement.max(edge - lowest);
+        }
         self.stats.duplicates = self.stats.duplicates.saturating_add(batch.duplicates);
     }
 
@@ -139,16 +182,19 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
         if let Some(last) = first.checked_sub(1).filter(|&last| last >= self.next) {
             self.leave_out(Run { first: self.next, last }, now, batch);
         }
-        // OK: the end is not below the beginning.
-        batch.fresh = batch.fresh.saturating_add((run.last - first).saturating_add(1));
+        batch.fresh = batch.fresh.saturating_add(Run { first, ..run }.len());
         self.next = run.last.wrapping_add(1);
     }
 
     /// Opens a gap above all others.
     pub(super) fn leave_out(&mut self, run: Run, now: Instant, batch: &mut Batch) {
         batch.missing = run.len();
-        let (len, dropped) = self.gaps.open(Gap { run, since: now, ..Gap::EMPTY });
-        self.needs_resync |= self.terms.wants_resync(len);
+        let dropped = self.gaps.open(Gap { run, since: now, ..Gap::EMPTY });
+        if self.terms.resync_at.is_some() && !self.needs_resync {
+            // It may go on where another ends, which was noticed before.
+            let len = self.gaps.runs().next_back().map_or(0, Run::len);
+            self.needs_resync = self.terms.wants_resync(len);
+        }
         self.notes.note(Change::Opened { run });
         if let Some(dropped) = dropped {
             self.lose(dropped);
@@ -167,17 +213,30 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
         }
     }
 
-    /// Whether `run` is near enough to what is known.
+    /// How many numbers a turn has, of those that wrap.
+    const fn turn(&self) -> u64 {
+        self.terms.width.max().saturating_add(1)
+    }
+
+    /// What there is of a run that begins before 0, which is the beginning of the second turn there.
+    fn existing(&self, run: Run) -> Option<Run> {
+        let last = run.last.checked_sub(self.turn())?;
+        Some(Run { first: run.first.saturating_sub(self.turn()), last })
+    }
+
+    /// The same of what comes after a number `link`, wherever that is.
+    pub(super) fn existing_after(&self, link: u64, run: Run) -> Option<Run> {
+        if self.is_before_all(link) { self.existing(run) } else { Some(run) }
+    }
+
+    /// Whether `run`, which is as far as its last number, is near enough to what is known.
     fn believes(&self, run: Run) -> bool {
         let Terms { max_jump, max_late, .. } = self.terms;
-        match (self.right_edge(), self.awaited) {
-            (Some(edge), _) if run.first > edge => run.first - edge <= max_jump,
+        match self.near() {
+            Some(near) if run.last > near => run.last - near <= max_jump,
             // What is missing may have been asked for, however late it comes.
-            (Some(edge), _) => {
-                edge.saturating_sub(run.last) <= max_late || self.gaps.missing_in(run) > 0
-            }
-            (None, Some(first)) => run.first.saturating_sub(first) <= max_jump,
-            (None, None) => true,
+            Some(near) => near - run.last <= max_late || self.gaps.missing_in(run) > 0,
+            None => true,
         }
     }
 
@@ -185,37 +244,59 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     pub(super) fn lose(&mut self, run: Run) {
         self.notes.note(Change::Abandoned { run });
         self.stats.abandoned = self.stats.abandoned.saturating_add(run.len());
-        // OK: there is a number above every gap, or known to be.
-        self.floor = self.floor.max(run.last.saturating_add(1));
+        self.settled = self.settled.max(Some(run.last));
+        // What is lost is above all that was lost before.
+        let first = self.lost.map_or(run.first, |lost| lost.first);
+        self.lost = Some(Run { first, ..run });
     }
 
-    /// Takes everything through a number out of the gaps, notes what that was, and says how many numbers
-    /// that were. From now on it is too old.
-    pub(super) fn settle_through(&mut self, through: u64, note: impl Fn(Run) -> Change) -> u64 {
-        self.floor = self.floor.max(through.saturating_add(1));
+    /// Takes everything through a number out of the gaps, and tells what that was. From now on it is too
+    /// old.
+    fn settle_through(&mut self, through: u64, mut settles: impl FnMut(&mut N, Run)) -> u64 {
+        self.settled = self.settled.max(Some(through));
         match self.gaps.lowest().map(|gap| gap.run.first) {
             Some(first) if first <= through => {
                 let notes = &mut self.notes;
-                self.gaps.take_out(Run { first, last: through }, |run| notes.note(note(run))).0
+                narrow(
+                    self.gaps.take_out(Run { first, last: through }, |run| settles(notes, run)).0,
+                )
             }
             _ => 0,
         }
     }
 
+    /// Everything through a number that is not above the edge is lost, if it is missing.
+    pub(super) fn lose_through(&mut self, through: u64) -> u64 {
+        let mut lost = self.lost;
+        let count = self.settle_through(through, |notes, run| {
+            notes.note(Change::Abandoned { run });
+            lost = Some(Run { first: lost.map_or(run.first, |lost| lost.first), ..run });
+        });
+        self.lost = lost;
+        self.stats.abandoned = self.stats.abandoned.saturating_add(count);
+        count
+    }
+
     /// Everything through a number is accounted for, whether it came or not.
     pub(super) fn cover_through(&mut self, through: u64) -> u64 {
+        // Lost numbers are made up for. Of those above it, only the last is known to be lost.
+        self.lost = self.lost.filter(|lost| lost.last > through);
+        if let Some(lost) = &mut self.lost {
+            lost.first = lost.first.max(through.saturating_add(1));
+        }
         if !self.is_started {
             if let Some(first) = through.checked_add(1) {
                 self.awaited = Some(self.awaited.map_or(first, |awaited| awaited.max(first)));
             } else {
                 // Nothing comes after the last of all, which is the only one that counts.
                 self.start(through);
-                self.next = 0;
+                (self.next, self.settled) = (0, Some(through));
                 self.stats.skipped = self.stats.skipped.saturating_add(1);
             }
             return 0;
         }
-        let mut skipped = self.settle_through(through, |run| Change::Settled { run });
+        let mut skipped =
+            self.settle_through(through, |notes, run| notes.note(Change::Settled { run }));
         if !self.is_at_end() && through >= self.next {
             self.notes.note(Change::Settled { run: Run { first: self.next, last: through } });
             skipped = skipped.saturating_add((through - self.next).saturating_add(1));
@@ -229,18 +310,19 @@ impl<S: AsRef<[Gap]> + AsMut<[Gap]>, N: Notes> State<S, N> {
     pub(super) const fn start(&mut self, first: u64) {
         self.is_started = true;
         self.awaited = None;
-        (self.next, self.base, self.floor) = (first, first, first);
+        (self.next, self.base, self.settled) = (first, first, first.checked_sub(1));
+        self.unreported = None;
     }
 
     /// Ends a run: what is missing is lost.
     pub(super) fn end_run(&mut self) {
-        let missing = self.gaps.missing();
+        let missing = self.missing_count();
         self.notes.note(Change::Restarted { lost: missing });
         self.stats = Stats { missing: 0, restarts: self.stats.restarts + 1, ..self.stats() };
         self.stats.abandoned = self.stats.abandoned.saturating_add(missing);
         self.gaps.clear();
         (self.next, self.is_started, self.awaited) = (0, false, None);
-        (self.base, self.floor) = (0, 0);
+        (self.base, self.settled, self.lost) = (0, None, None);
         (self.suspect, self.needs_resync) = (None, false);
     }
 

@@ -1,8 +1,5 @@
 //! What goes into the tracker and what comes out of it.
 
-#[cfg(feature = "alloc")]
-use alloc::vec::Vec;
-
 use crate::gaps::Run;
 
 /// What a number is.
@@ -30,17 +27,20 @@ pub enum Arrival {
     Duplicate,
     /// Below everything that is remembered: nobody knows whether it came before.
     TooOld,
-    /// Too far away to be believed. If the next number comes too, the stream has restarted.
+    /// Too far away to be believed. If the number after it comes too, the stream has restarted: also
+    /// after a long time, unless another suspect, a reset or a snapshot has come between.
     Suspect,
     /// The stream has restarted: this is the second number of its new run, and the first that counts.
     Restart {
         /// How many numbers of the old run were missing, and are lost.
         lost: u64,
     },
-    /// The first number of a new epoch.
+    /// The first number of a new epoch that counts.
     Reset {
         /// How many numbers of the old epoch were missing, and are lost.
         lost: u64,
+        /// How many this one leaves out of those that have to come first.
+        missing: u64,
     },
     /// Not a number of the configured width.
     OutOfRange,
@@ -76,7 +76,8 @@ pub struct Batch {
     pub missing: u64,
     /// The lowest gap, if it had to make room: its numbers are lost.
     pub abandoned: Option<Run>,
-    /// The range is too far away to be believed, and was not counted.
+    /// The range, which is as far away as its last number, is too far away to be believed, and was not
+    /// counted.
     pub suspect: bool,
     /// The stream has restarted with this range. Numbers of the old run that were missing are lost.
     pub restarted: Option<u64>,
@@ -158,11 +159,4 @@ pub trait Notes {
 
 impl Notes for () {
     fn note(&mut self, _change: Change) {}
-}
-
-#[cfg(feature = "alloc")]
-impl Notes for Vec<Change> {
-    fn note(&mut self, change: Change) {
-        self.push(change);
-    }
 }
