@@ -324,7 +324,8 @@ impl Config {
             needed.max(1 << usual.ilog2())
         });
         let capacity = if shards == 1 { self.capacity } else { with_margin(self.capacity / shards) };
-        let shard = Self { capacity, ..*self };
+        // It is a window of its own.
+        let shard = Self { capacity, shards: None, ..*self };
         shard.terms(true)?;
         Ok((shards, shard))
     }
