@@ -236,9 +236,9 @@ impl Config {
         let (crowded, places) = (capacity + half, capacity + 2 * half);
         let pushes = (crowded + 1).div_ceil(half - 1);
         let lines = capacity.div_ceil(if is_dense { 10 } else { 7 });
-        // A line is refreshed every eighth time that the ring moves on: all of them before a stamp
-        // comes round.
-        let bits = (2 * places + 8 * lines + 2).ilog2() + 1;
+        // A line is refreshed every eighth time that the ring moves on. What was dead then, just before
+        // the oldest position, is dead still when all others have been, though the ring is full.
+        let bits = (places + 8 * lines + 2).ilog2() + 1;
         assert!(
             bits <= MOST_BITS && LANES * lines as usize >= capacity as usize,
             "what the maxima are for"
@@ -334,7 +334,8 @@ impl Config {
         });
         let capacity =
             if shards == 1 { self.capacity } else { with_margin(self.capacity / shards) };
-        let shard = Self { capacity, ..*self };
+        // It is a window of its own.
+        let shard = Self { capacity, shards: None, ..*self };
         shard.terms(true)?;
         Ok((shards, shard))
     }

@@ -58,7 +58,8 @@ impl Fingerprint {
 /// with a million of them, once in 18 million million new ids; `n / 2¹²⁸` in a wide window. As does an exact
 /// one for a hashed one, if a window has both.
 ///
-/// Integers of different types with the same value are the same id.
+/// Integers of up to 64 bits with the same value are the same id, whatever their types; and so are those of
+/// 128 bits among themselves.
 ///
 /// # Examples
 ///

@@ -1,0 +1,281 @@
+//! What can be configured, what cannot, and what it takes, one claim a test.
+
+#![cfg(all(feature = "std", not(loom)))]
+
+use std::time::Duration;
+
+use steadfast_core::ManualClock;
+use steadfast_deduplicator::{Config, ConfigError, Fixed, MAX_CAPACITY, MAX_SHARDS, SipKeys};
+
+const NANOSECOND: Duration = Duration::from_nanos(1);
+/// The longest that is counted in nanoseconds.
+const LONGEST: Duration = Duration::from_nanos(u64::MAX - 1);
+const TOO_LONG: Duration = Duration::from_nanos(u64::MAX);
+/// Of all shards together.
+const MOST: usize = MAX_CAPACITY * MAX_SHARDS;
+
+const OK: Config = Config::new(100);
+
+/// However it is built, it is refused, and the message says all of `parts`.
+fn rejected(config: Config, expected: ConfigError, parts: &[&str]) {
+    assert_eq!(config.check(), Err(expected));
+    rejected_by_windows(config, expected, parts);
+    assert_eq!(config.build().map(drop), Err(expected));
+    let keys = SipKeys::from_seed(1);
+    assert_eq!(config.build_with(ManualClock::new(), keys).map(drop), Err(expected));
+}
+
+/// The same of a single window.
+fn rejected_by_windows(config: Config, expected: ConfigError, parts: &[&str]) {
+    let (keys, memory) = (SipKeys::from_seed(1), Fixed::<1, 1>::new());
+    assert_eq!(config.state().map(drop), Err(expected));
+    assert_eq!(config.state_in(memory.clone()).map(drop), Err(expected));
+    assert_eq!(config.local().map(drop), Err(expected));
+    assert_eq!(config.local_with(keys).map(drop), Err(expected));
+    assert_eq!(config.local_in(memory, keys).map(drop), Err(expected));
+    assert!(std::panic::catch_unwind(|| config.lines()).is_err());
+    assert!(std::panic::catch_unwind(|| config.words()).is_err());
+    says(expected, parts);
+}
+
+fn says(error: ConfigError, parts: &[&str]) {
+    let message = error.to_string();
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is missing in {message:?}");
+    }
+}
+
+fn accepted(config: Config) {
+    assert_eq!(config.check(), Ok(()));
+}
+
+/// What a window of so many ids takes, in bytes.
+fn bytes(config: Config) -> usize {
+    config.lines() * 64 + config.words() * 8
+}
+
+mod numbers {
+    use super::*;
+
+    #[test]
+    fn a_capacity_from_1_to_the_most() {
+        for capacity in [0, MOST + 1, usize::MAX] {
+            let error = ConfigError::CapacityOutOfRange { capacity, max: MOST };
+            let given = capacity.to_string();
+            rejected(Config::new(capacity), error, &[&given, "1 to 68719476736"]);
+        }
+        for capacity in [1, MAX_CAPACITY, MAX_CAPACITY + 1, MOST] {
+            accepted(Config::new(capacity));
+        }
+    }
+
+    #[test]
+    fn one_window_has_no_shards_to_be_divided_into() {
+        assert_eq!(MAX_CAPACITY, 67_108_864);
+        for capacity in [MAX_CAPACITY + 1, MOST] {
+            let error = ConfigError::CapacityOutOfRange { capacity, max: MAX_CAPACITY };
+            let given = capacity.to_string();
+            rejected_by_windows(Config::new(capacity), error, &[&given, "1 to 67108864"]);
+        }
+        // With all that can be added, and without building it.
+        for config in [Config::new(MAX_CAPACITY), Config::new(MAX_CAPACITY).dense(true)] {
+            for config in [config, config.renew(true), config.wide(true).renew(true)] {
+                assert!(config.lines() * 15 >= MAX_CAPACITY && config.words() > 2 * MAX_CAPACITY);
+            }
+        }
+    }
+
+    #[test]
+    fn a_shard_with_its_margin_is_a_window_too() {
+        let keys = SipKeys::from_seed(1);
+        for (capacity, shards) in [(2 * MAX_CAPACITY, 2), (MOST, MAX_SHARDS)] {
+            let ids = Config::new(capacity).shards(shards).build_with(ManualClock::new(), keys);
+            let error = ids.map(drop).expect_err("there is no room for the margin");
+            assert!(matches!(error, ConfigError::CapacityOutOfRange { max: MAX_CAPACITY, .. }));
+        }
+    }
+
+    #[test]
+    fn shards_are_a_power_of_two_up_to_the_most() {
+        for shards in [0, 3, 6, 1_000, MAX_SHARDS + 1, 2 * MAX_SHARDS, usize::MAX, 1 << 63] {
+            let error = ConfigError::ShardsOutOfRange { shards, max: MAX_SHARDS };
+            let given = shards.to_string();
+            rejected(Config::new(MOST).shards(shards), error, &[&given, "power of two", "1024"]);
+        }
+        for shards in (0..=10).map(|bits| 1 << bits) {
+            accepted(Config::new(MAX_SHARDS).shards(shards));
+        }
+    }
+
+    #[test]
+    fn shards_are_no_more_than_ids() {
+        let error = ConfigError::MoreShardsThanIds { shards: 128, capacity: 100 };
+        rejected(OK.shards(128), error, &["128 shards", "100 ids"]);
+        accepted(OK.shards(64));
+        accepted(Config::new(128).shards(128));
+    }
+
+    #[test]
+    fn claims_from_1() {
+        rejected(OK.max_claims(0), ConfigError::ZeroClaims, &["at least 1"]);
+        for claims in [1, u32::MAX] {
+            accepted(OK.max_claims(claims));
+        }
+    }
+
+    #[test]
+    fn any_number_may_wait() {
+        for waiters in [0, 1, u32::MAX] {
+            accepted(OK.max_waiters(waiters));
+        }
+    }
+}
+
+mod durations {
+    use super::*;
+
+    #[test]
+    fn a_ttl_from_a_nanosecond_to_584_years() {
+        rejected(OK.ttl(Duration::ZERO), ConfigError::ZeroTtl, &["TTL of zero", "none at all"]);
+        for ttl in [TOO_LONG, Duration::from_secs(u64::MAX), Duration::MAX] {
+            let given = format!("{ttl:?}");
+            rejected(OK.ttl(ttl), ConfigError::TtlTooLong { ttl }, &[&given, "584 years"]);
+        }
+        for ttl in [NANOSECOND, LONGEST] {
+            accepted(OK.ttl(ttl));
+        }
+    }
+
+    #[test]
+    fn a_lease_from_a_nanosecond() {
+        rejected(OK.lease(Duration::ZERO), ConfigError::ZeroLease, &["lease of zero"]);
+        for lease in [NANOSECOND, LONGEST, Duration::MAX] {
+            accepted(OK.lease(lease));
+        }
+    }
+
+    #[test]
+    fn of_several_faults_one_is_named_whatever_the_order_of_the_setters() {
+        let config = Config::new(0).ttl(Duration::ZERO).shards(3).max_claims(0);
+        let error = ConfigError::CapacityOutOfRange { capacity: 0, max: MOST };
+        rejected(config, error, &[]);
+        rejected(Config::new(0).max_claims(0).shards(3).ttl(Duration::ZERO), error, &[]);
+    }
+}
+
+mod rates {
+    use super::*;
+
+    fn capacity(ttl: Duration, per_second: u64) -> Config {
+        Config::within(ttl, per_second).expect("few enough")
+    }
+
+    #[test]
+    fn a_window_of_time_has_room_for_all_that_come_in_it() {
+        for (secs, per_second, ids) in [(600, 5_000, 3_000_000), (1, 1, 1), (86_400, 7, 604_800)] {
+            let ttl = Duration::from_secs(secs);
+            assert_eq!(capacity(ttl, per_second), Config::new(ids).ttl(ttl));
+        }
+    }
+
+    #[test]
+    fn of_parts_of_an_id_there_is_one_more() {
+        let cases = [
+            (Duration::from_millis(1_500), 3, 5),
+            (Duration::from_millis(1_000), 3, 3),
+            (NANOSECOND, 1, 1),
+            (NANOSECOND, 1_000_000_000, 1),
+            (NANOSECOND, 1_000_000_001, 2),
+            (Duration::from_nanos(999_999_999), 1, 1),
+            (Duration::from_nanos(1_000_000_001), 1, 2),
+        ];
+        for (ttl, per_second, ids) in cases {
+            assert_eq!(capacity(ttl, per_second), Config::new(ids).ttl(ttl));
+        }
+    }
+
+    #[test]
+    fn more_than_can_be_counted_is_refused_at_once_and_more_than_can_be_when_it_is_built() {
+        let error = ConfigError::CapacityOutOfRange { capacity: usize::MAX, max: MOST };
+        for (ttl, per_second) in [
+            (Duration::MAX, u64::MAX),
+            (Duration::MAX, 2),
+            (Duration::from_secs(2), u64::MAX),
+            (Duration::from_secs(u64::MAX), 2),
+            (Duration::from_nanos(1_000_000_001), u64::MAX),
+        ] {
+            assert_eq!(Config::within(ttl, per_second), Err(error));
+        }
+        // Just as many as there are numbers.
+        rejected(capacity(Duration::from_secs(1), u64::MAX), error, &[]);
+    }
+
+    #[test]
+    fn none_a_second_or_no_time_is_no_window() {
+        let error = ConfigError::CapacityOutOfRange { capacity: 0, max: MOST };
+        rejected(capacity(Duration::from_secs(1), 0), error, &["a capacity of 0"]);
+        rejected(capacity(Duration::ZERO, 1_000), error, &[]);
+    }
+}
+
+mod memory {
+    use super::*;
+
+    #[test]
+    fn an_id_takes_30_bytes_or_24_and_8_more_a_place_for_what_is_added() {
+        for capacity in [1_000, 65_536, 1_000_000, MAX_CAPACITY] {
+            let config = Config::new(capacity);
+            assert!(bytes(config) <= 30 * capacity, "{}", bytes(config));
+            assert!(bytes(config.dense(true)) <= 24 * capacity, "{}", bytes(config.dense(true)));
+            let (places, renewing) = (config.words() / 2, config.renew(true).words() / 3);
+            assert_eq!(bytes(config.wide(true)), bytes(config) + 8 * places);
+            assert_eq!((places, renewing), (capacity / 4 + capacity, capacity / 2 + capacity));
+            assert_eq!(bytes(config.renew(true)), bytes(config) - 16 * places + 24 * renewing);
+        }
+    }
+
+    #[test]
+    fn memory_of_another_size_is_named() {
+        let (lines, words) = (OK.lines(), OK.words());
+        let keys = SipKeys::from_seed(1);
+        let error = ConfigError::Lines { given: 1, needed: lines };
+        assert_eq!(OK.state_in(Fixed::<1, 9>::new()).map(drop), Err(error));
+        assert_eq!(OK.local_in(Fixed::<1, 9>::new(), keys).map(drop), Err(error));
+        says(error, &["1 lines", "give 15", "Config::lines"]);
+        let error = ConfigError::Words { given: 9, needed: words };
+        assert_eq!(OK.state_in(Fixed::<{ OK.lines() }, 9>::new()).map(drop), Err(error));
+        assert_eq!(OK.local_in(Fixed::<{ OK.lines() }, 9>::new(), keys).map(drop), Err(error));
+        says(error, &["9 words", "give 248", "Config::words"]);
+        assert_eq!((lines, words), (15, 248));
+    }
+
+    #[test]
+    fn more_than_there_are_addresses_is_said_in_bytes() {
+        // No target that runs tests has so few.
+        says(ConfigError::NotAddressable { bytes: 1 << 32 }, &["4294967296 bytes", "smaller"]);
+    }
+}
+
+#[test]
+fn a_configuration_is_a_constant_and_can_be_compared() {
+    const HERE: Config = match Config::within(Duration::from_secs(2), 50) {
+        Ok(config) => config.shards(4).max_claims(3).max_waiters(2).lease(NANOSECOND),
+        Err(_) => panic!("it is in range"),
+    };
+    const { assert!(HERE.check().is_ok()) };
+    let there = Config::new(100).ttl(Duration::from_secs(2));
+    assert_eq!(HERE, there.lease(NANOSECOND).max_waiters(2).max_claims(3).shards(4));
+    for other in [
+        HERE.dense(true),
+        HERE.wide(true),
+        HERE.renew(true),
+        HERE.shards(2),
+        HERE.max_claims(4),
+        HERE.max_waiters(3),
+        HERE.lease(Duration::from_nanos(2)),
+        HERE.ttl(NANOSECOND),
+    ] {
+        assert_ne!(HERE, other);
+    }
+    assert_eq!(HERE.build_with(ManualClock::new(), SipKeys::from_seed(1)).unwrap().config(), HERE);
+}
