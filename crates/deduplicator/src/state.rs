@@ -106,23 +106,32 @@ impl Beside for () {
 /// ```
 #[derive(Clone)]
 pub struct State<M = Heap, B = ()> {
-    terms: Terms,
-    era: Era,
-    /// The slot of the oldest position.
-    head: u32,
-    live: u32,
     /// The latest time, by its own count.
     latest: u64,
-    /// When the oldest position is to leave.
+    /// No position is to leave before. It is exact if the oldest is a hole, and only then [`DUE_HOLE`].
+    ///
+    /// [`DUE_HOLE`]: ring::DUE_HOLE
     due: u64,
     /// How far its count is ahead of the clock: ids that were restored may be older than that.
     ahead: u64,
+    era: Era,
+    /// The slot of the next position.
+    tail: u32,
+    live: u32,
     /// The line to be refreshed next.
     stale: u32,
+    memory: M,
+    terms: Terms,
     push: Option<Push>,
     stats: Stats,
-    memory: M,
     beside: B,
+}
+
+/// Where an id is to be looked for: the same for as long as the window lives.
+#[derive(Clone, Copy)]
+struct Home {
+    line: usize,
+    tag: u32,
 }
 
 /// Where an id was found.
@@ -136,17 +145,17 @@ struct Found {
 impl<M, B> State<M, B> {
     pub(crate) const fn with_terms(terms: Terms, memory: M, beside: B) -> Self {
         Self {
-            terms,
-            era: Era { mask: terms.mask, oldest: 0, span: 0 },
-            head: 0,
-            live: 0,
             latest: 0,
             due: u64::MAX,
             ahead: 0,
+            era: Era { mask: terms.mask, next: 0, span: 0 },
+            tail: 0,
+            live: 0,
             stale: 0,
+            memory,
+            terms,
             push: None,
             stats: Stats::NONE,
-            memory,
             beside,
         }
     }
@@ -167,15 +176,28 @@ impl<M: Memory, B: Beside> State<M, B> {
     #[inline]
     pub fn insert(&mut self, id: Fingerprint, now: Instant) -> Sighting {
         let now = self.observe(now);
-        if let Some(found) = self.find(id) {
-            if let Some(first_seen) = self.see_again(found, now) {
+        let home = self.home(id);
+        let entries = &self.memory.lines()[home.line];
+        // Both are rare, and what follows should not have to be ready for them.
+        if entries.may_have(home.tag, self.era.mask) || entries.spills(self.era) {
+            if let Some(first_seen) = self.meet(id, home, now) {
                 return Sighting::Duplicate { first_seen };
             }
         }
-        self.stats.fresh = self.stats.fresh.saturating_add(1);
-        self.append(id, now);
-        self.tidy();
+        self.stats.fresh += 1;
+        if self.slides() {
+            self.slide(id, home, now);
+        } else {
+            self.append(id, home, now);
+            self.tidy();
+        }
         Sighting::Fresh
+    }
+
+    /// Sees an id again, if it is there.
+    #[inline(never)]
+    fn meet(&mut self, id: Fingerprint, home: Home, now: u64) -> Option<Instant> {
+        self.find_at(id, home).and_then(|found| self.see_again(found, now))
     }
 
     /// [`insert`](State::insert) of many ids, in order: `each` is told the answers. Their places are looked
@@ -210,9 +232,9 @@ impl<M: Memory, B: Beside> State<M, B> {
         let Some(found) = self.find(id) else { return false };
         let was_there = !self.is_over(self.time(found.slot), now);
         if was_there {
-            self.stats.forgotten = self.stats.forgotten.saturating_add(1);
+            self.stats.forgotten += 1;
         } else {
-            self.stats.expired = self.stats.expired.saturating_add(1);
+            self.stats.expired += 1;
         }
         self.dig(found);
         self.beside.gone(found.slot);
@@ -228,7 +250,7 @@ impl<M: Memory, B: Beside> State<M, B> {
             }
         }
         self.memory.lines_mut().fill(Line::EMPTY);
-        self.era = Era { oldest: 0, span: 0, ..self.era };
+        self.era = Era { next: 0, span: 0, ..self.era };
         (self.live, self.stale, self.push, self.due) = (0, 0, None, u64::MAX);
     }
 
@@ -269,7 +291,7 @@ impl<M: Memory, B: Beside> State<M, B> {
     /// An id was seen again.
     #[cfg(feature = "wait")]
     pub(crate) const fn count_duplicate(&mut self) {
-        self.stats.duplicates = self.stats.duplicates.saturating_add(1);
+        self.stats.duplicates += 1;
     }
 
     /// The slot and the record of an id that is remembered.
@@ -288,7 +310,7 @@ impl<M: Memory, B: Beside> State<M, B> {
             self.dig(found);
             self.beside.gone(found.slot);
         }
-        self.stats.fresh = self.stats.fresh.saturating_add(1);
+        self.stats.fresh += 1;
         self.append_record(None, Record { id, time: now, first: now, payload })
     }
 
@@ -324,6 +346,7 @@ impl<M: Memory, B: Beside> State<M, B> {
 
     #[cold]
     fn let_go(&mut self) {
+        self.set_due();
         for _ in 0..LEAVING {
             if self.latest < self.due {
                 break;
@@ -344,10 +367,12 @@ impl<M: Memory, B: Beside> State<M, B> {
     /// The oldest id leaves, because its time is over or for another.
     #[inline]
     fn leaves(&mut self) {
-        let Stats { expired, evicted, .. } = &mut self.stats;
-        let count = if self.latest >= self.due { expired } else { evicted };
-        *count = count.saturating_add(1);
-        self.beside.gone(self.head as usize);
+        if self.latest >= self.due && self.is_over(self.time(self.head()), self.latest) {
+            self.stats.expired += 1;
+        } else {
+            self.stats.evicted += 1;
+        }
+        self.beside.gone(self.head());
     }
 
     /// An id that was found is seen: when it was first seen, unless its time was over.
@@ -355,12 +380,12 @@ impl<M: Memory, B: Beside> State<M, B> {
     fn see_again(&mut self, found: Found, now: u64) -> Option<Instant> {
         let Found { slot, .. } = found;
         if self.is_over(self.time(slot), now) {
-            self.stats.expired = self.stats.expired.saturating_add(1);
+            self.stats.expired += 1;
             self.dig(found);
             self.beside.gone(slot);
             return None;
         }
-        self.stats.duplicates = self.stats.duplicates.saturating_add(1);
+        self.stats.duplicates += 1;
         if !self.terms.renews {
             return Some(self.shown(self.time(slot)));
         }
@@ -370,35 +395,26 @@ impl<M: Memory, B: Beside> State<M, B> {
         Some(self.shown(record.first))
     }
 
+    /// Whether the window is full and without holes, so that the next position takes the oldest one's
+    /// place.
+    #[inline]
+    fn slides(&self) -> bool {
+        let is_full = self.live == self.terms.capacity && self.era.span == self.live;
+        is_full && self.push.is_none() && self.live > 1
+    }
+
+    /// A new id at the end of a window that [slides](State::slides), which has no holes to be pushed out.
+    #[inline]
+    fn slide(&mut self, id: Fingerprint, home: Home, now: u64) {
+        self.leaves();
+        self.add(id, home, now);
+        self.refresh();
+    }
+
     /// A new id at the end. Returns its slot. The caller [tidies](State::tidy) when nothing is left to be
     /// done with it.
-    #[inline]
-    fn append(&mut self, id: Fingerprint, now: u64) -> usize {
-        let is_full = self.live == self.terms.capacity;
-        if is_full && self.era.span == self.live && self.live > 1 && self.push.is_none() {
-            self.slide();
-        } else {
-            self.make_room();
-        }
-        let position = self.era.span - 1;
-        let slot = self.slot(position);
-        self.link(id, self.era.stamp(position));
-        self.write(slot, id, now);
-        slot
-    }
-
-    /// A full window without holes moves on by one position.
-    #[inline]
-    fn slide(&mut self) {
-        self.leaves();
-        self.era.oldest = self.era.stamp(1);
-        self.head = self.slot_after(self.head);
-        self.due = self.time(self.head as usize).saturating_add(self.terms.ttl);
-    }
-
-    /// The same in general: the new position is there afterwards.
     #[inline(never)]
-    fn make_room(&mut self) {
+    fn append(&mut self, id: Fingerprint, home: Home, now: u64) -> usize {
         while self.live == self.terms.capacity || self.era.span == self.terms.places {
             self.expel();
         }
@@ -407,12 +423,28 @@ impl<M: Memory, B: Beside> State<M, B> {
         }
         self.era.span += 1;
         self.live += 1;
+        self.add(id, home, now)
+    }
+
+    /// Takes the next position, of which there is one. Returns its slot.
+    #[inline]
+    fn add(&mut self, id: Fingerprint, home: Home, now: u64) -> usize {
+        let slot = self.tail as usize;
+        let stamp = self.era.advance();
+        let next = self.tail + 1;
+        self.tail = if next == self.terms.places { 0 } else { next };
+        let entry = home.tag | stamp;
+        if !self.memory.lines_mut()[home.line].put(entry, self.era) {
+            self.link_after(entry, home.line);
+        }
+        self.write(slot, id, now);
+        slot
     }
 
     /// The same with all that is known of it, which may have been in another slot.
     #[cold]
     fn append_record(&mut self, from: Option<usize>, record: Record) -> usize {
-        let slot = self.append(record.id, record.time);
+        let slot = self.append(record.id, self.home(record.id), record.time);
         self.write_record(slot, record);
         if let Some(from) = from {
             self.beside.moved(from, slot);
@@ -424,41 +456,46 @@ impl<M: Memory, B: Beside> State<M, B> {
     /// What whoever came owes to those to come: D5 and D6.
     #[inline]
     fn tidy(&mut self) {
-        let Era { oldest, span, .. } = self.era;
-        if oldest.wrapping_add(span) % 8 == 0 {
-            self.refresh();
-        }
-        if span > self.terms.crowded || self.push.is_some() {
+        self.refresh();
+        if self.era.span > self.terms.crowded || self.push.is_some() {
             self.push_holes();
         }
     }
 
-    /// A line is refreshed.
+    /// A line is refreshed, every eighth time.
     #[inline]
     fn refresh(&mut self) {
-        let (stale, era) = (self.stale as usize, self.era);
-        self.memory.lines_mut()[stale].refresh(era);
-        self.stale = if self.stale + 1 == self.terms.lines { 0 } else { self.stale + 1 };
+        if self.era.next % 8 == 0 {
+            let (stale, era) = (self.stale as usize, self.era);
+            self.memory.lines_mut()[stale].refresh(era);
+            self.stale = if self.stale + 1 == self.terms.lines { 0 } else { self.stale + 1 };
+        }
+    }
+
+    #[inline]
+    const fn home(&self, id: Fingerprint) -> Home {
+        Home { line: id.home(self.terms.lines), tag: id.tag(self.era.mask) }
     }
 
     /// Where an id is. Its time may be over.
     #[inline]
     fn find(&self, id: Fingerprint) -> Option<Found> {
-        let Terms { mask, lines, .. } = self.terms;
-        let (tag, line) = (id.tag(mask), id.home(lines));
-        let entries = &self.memory.lines()[line];
-        if entries.may_have(tag, mask) {
-            if let Some(found) = self.find_in(id, line) {
-                return Some(found);
-            }
-        }
-        if entries.spills(self.era) { self.find_after(id, line) } else { None }
+        self.find_at(id, self.home(id))
     }
 
-    fn find_in(&self, id: Fingerprint, line: usize) -> Option<Found> {
-        let mask = self.terms.mask;
+    #[inline]
+    fn find_at(&self, id: Fingerprint, home: Home) -> Option<Found> {
+        if let Some(found) = self.find_in(id, home) {
+            return Some(found);
+        }
+        let spills = self.memory.lines()[home.line].spills(self.era);
+        if spills { self.find_after(id, home) } else { None }
+    }
+
+    #[inline]
+    fn find_in(&self, id: Fingerprint, Home { line, tag }: Home) -> Option<Found> {
         let entries = &self.memory.lines()[line];
-        entries.lanes(id.tag(mask), mask).find_map(|lane| {
+        entries.lanes(tag, self.era.mask).find_map(|lane| {
             let slot = self.slot(self.era.position(entries.entry(lane))?);
             self.is_of(slot, id).then_some(Found { line, lane, slot })
         })
@@ -466,11 +503,11 @@ impl<M: Memory, B: Beside> State<M, B> {
 
     /// In the lines after the first.
     #[cold]
-    fn find_after(&self, id: Fingerprint, home: usize) -> Option<Found> {
-        let mut line = home;
+    fn find_after(&self, id: Fingerprint, home: Home) -> Option<Found> {
+        let Home { mut line, tag } = home;
         for _ in 1..self.terms.lines {
             line = self.line_after(line);
-            if let Some(found) = self.find_in(id, line) {
+            if let Some(found) = self.find_in(id, Home { line, tag }) {
                 return Some(found);
             }
             if !self.memory.lines()[line].spills(self.era) {
@@ -480,16 +517,7 @@ impl<M: Memory, B: Beside> State<M, B> {
         None
     }
 
-    /// Adds an id, whose stamp lives already, to the index.
-    #[inline]
-    fn link(&mut self, id: Fingerprint, stamp: u32) {
-        let Terms { mask, lines, .. } = self.terms;
-        let (entry, line) = (id.tag(mask) | stamp, id.home(lines));
-        if !self.memory.lines_mut()[line].put(entry, self.era) {
-            self.link_after(entry, line);
-        }
-    }
-
+    /// Adds an entry, whose stamp lives already, to the lines after the first.
     #[cold]
     fn link_after(&mut self, entry: u32, home: usize) {
         let (era, mut line) = (self.era, home);
@@ -509,7 +537,7 @@ impl<M: Memory, B: Beside> State<M, B> {
         self.memory.lines_mut()[found.line].set(found.lane, dead);
         self.bore(found.slot);
         self.live -= 1;
-        if found.slot == self.head as usize {
+        if found.slot == self.head() {
             self.due = ring::DUE_HOLE;
         }
     }

@@ -30,8 +30,8 @@ pub struct Line([u32; LANES + 1]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Era {
     pub(super) mask: u32,
-    /// The stamp of the oldest position.
-    pub(super) oldest: u32,
+    /// The stamp of the next position, all bits of it: the mask has yet to be laid on.
+    pub(super) next: u32,
     /// How many positions there are.
     pub(super) span: u32,
 }
@@ -40,7 +40,21 @@ impl Era {
     /// How many positions a stamp is after the oldest.
     #[inline]
     pub(super) const fn age(self, entry: u32) -> u32 {
-        entry.wrapping_sub(self.oldest) & self.mask
+        entry.wrapping_sub(self.oldest()) & self.mask
+    }
+
+    /// The stamp of the oldest position, or the next if there is none.
+    #[inline]
+    pub(super) const fn oldest(self) -> u32 {
+        self.next.wrapping_sub(self.span) & self.mask
+    }
+
+    /// The next position is there: its stamp.
+    #[inline]
+    pub(super) const fn advance(&mut self) -> u32 {
+        let stamp = self.next & self.mask;
+        self.next = self.next.wrapping_add(1);
+        stamp
     }
 
     /// The position of an entry that lives, counted from the oldest.
@@ -58,13 +72,13 @@ impl Era {
     /// The stamp of a position.
     #[inline]
     pub(super) const fn stamp(self, position: u32) -> u32 {
-        self.oldest.wrapping_add(position) & self.mask
+        self.oldest().wrapping_add(position) & self.mask
     }
 
     /// A stamp that will be dead for the longest.
     #[inline]
     pub(super) const fn dead(self) -> u32 {
-        self.oldest.wrapping_sub(1) & self.mask
+        self.oldest().wrapping_sub(1) & self.mask
     }
 }
 

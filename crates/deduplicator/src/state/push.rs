@@ -40,7 +40,7 @@ impl<M: Memory, B: Beside> State<M, B> {
         for _ in 0..self.terms.pushes {
             let Some(push) = self.push else { return };
             self.push = Some(self.look_at(push));
-            if push.read == self.era.oldest {
+            if push.read == self.era.oldest() {
                 self.end_push();
             }
         }

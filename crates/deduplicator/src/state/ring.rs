@@ -34,8 +34,16 @@ impl<M: Memory, B: Beside> State<M, B> {
     #[inline]
     pub(super) const fn slot(&self, position: u32) -> usize {
         // OK: both are below twice the number of places, which is below 2²⁸.
-        let slot = self.head + position;
-        (if slot < self.terms.places { slot } else { slot - self.terms.places }) as usize
+        let slot = self.tail + position;
+        let back = self.era.span;
+        let slot = if slot >= back { slot - back } else { slot + self.terms.places - back };
+        slot as usize
+    }
+
+    /// The slot of the oldest position.
+    #[inline]
+    pub(super) const fn head(&self) -> usize {
+        self.slot(0)
     }
 
     #[inline]
@@ -100,19 +108,9 @@ impl<M: Memory, B: Beside> State<M, B> {
         self.memory.words_mut()[base + 1] = HOLE;
     }
 
-    #[inline]
-    pub(super) const fn slot_after(&self, slot: u32) -> u32 {
-        // OK: below the number of places.
-        if slot + 1 < self.terms.places { slot + 1 } else { 0 }
-    }
-
     /// So many of the oldest positions leave.
     pub(super) fn pop(&mut self, positions: u32) {
         let ends_push = self.push.is_some_and(|push| self.era.age(push.read) < positions);
-        // OK: as in `slot`.
-        let head = self.head + positions;
-        self.head = if head < self.terms.places { head } else { head - self.terms.places };
-        self.era.oldest = self.era.stamp(positions);
         // OK: at most as many as there are.
         self.era.span -= positions;
         self.set_due();
@@ -122,11 +120,11 @@ impl<M: Memory, B: Beside> State<M, B> {
     }
 
     /// When the oldest position is to leave: a hole at once.
-    fn set_due(&mut self) {
+    pub(super) fn set_due(&mut self) {
         self.due = if self.era.span == 0 {
             u64::MAX
         } else {
-            match self.time(self.head as usize) {
+            match self.time(self.head()) {
                 HOLE => DUE_HOLE,
                 time => time.saturating_add(self.terms.ttl),
             }
