@@ -582,9 +582,12 @@ impl<M: Memory> State<M> {
     ) -> Effects {
         // RACE: looked at after the word, so that it is never that of a break before the current one.
         // Model: `a_break_has_its_own_length`.
-        self.words.last_break.update(|_| match self.life() == to.life() {
-            true => Step::Replace(saturating_nanos(duration), ()),
-            false => Step::Keep(()),
+        self.words.last_break.update(|_| {
+            if self.life() == to.life() {
+                Step::Replace(saturating_nanos(duration), ())
+            } else {
+                Step::Keep(())
+            }
         });
         self.words.opened.update(|opened| Step::Replace(opened.saturating_add(1), ()));
         self.began(to.life(), now);

@@ -17,8 +17,8 @@
 //! ```
 //!
 //! - *calls*: the number of the last call; *full*: there were N.
-//! - *next*: the slot of the next bad call. *late*: the bad call before it is call number *calls*, and
-//!   may not be in its slot yet: whoever moves the head on puts it there first.
+//! - *next*: the slot of the next bad call. *late*: the last call was bad, and is not in its slot yet:
+//!   whoever moves the head on puts it there first.
 //! - *clean*: full, and none of the last N was bad. **Then a good call writes nothing.** It may be
 //!   found late: only every sixteenth call looks for it, unless the window is smaller than that.
 //!
@@ -124,20 +124,17 @@ impl<'a, W: Word> Calls<'a, W> {
 
     /// Counts a bad call, and says whether the rule holds.
     pub(super) fn bad(&self, rule: &Rule) -> bool {
-        let counted = self.head.update(|word| {
-            let Seen::Mine(head) = self.seen(word) else { return Step::Keep(None) };
+        self.head.update(|word| {
+            let Seen::Mine(head) = self.seen(word) else { return Step::Keep(false) };
             self.put_late(head);
             let head = CLEAN.set(self.counted(head), 0);
             let holds = self.holds(head, rule);
             let slot = NEXT.of(head);
             let next = if slot + 1 < self.size() { slot + 1 } else { 0 };
             let head = LATE.set(NEXT.set(head, next), 1);
-            Step::Replace(head, Some((head, holds)))
-        });
-        // RACE: whoever comes next would do it too. Model: `late_bad_call_is_put_in_its_slot_once`.
-        counted.is_some_and(|(head, holds)| {
-            self.put_late(head);
-            holds
+            // It is left to the next call to put it in its slot: it does not take longer for that, and
+            // two cores do not both want the slot.
+            Step::Replace(head, holds)
         })
     }
 
@@ -240,6 +237,8 @@ impl<'a, W: Word> Calls<'a, W> {
 /// to, need not keep the window in memory for it.)
 #[inline(never)]
 fn put<W: Word>(slot: &W, life: u32, call: u64) {
+    // RACE: another one may put it there too, or have been late for long. Model:
+    // `late_bad_call_is_put_in_its_slot_once`.
     slot.update(|seen| {
         let later_life = seen != 0 && LIFE.is_after(SLOT_LIFE.of(seen), life.into());
         let same_life = SLOT_LIFE.of(seen) == u64::from(life);
