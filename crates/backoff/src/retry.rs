@@ -372,11 +372,13 @@ where
         Ok(())
     }
 
-    /// When the attempt that begins now will have taken too long, if it is earlier than the end.
+    /// Until when the attempt that begins now may take.
     #[inline]
-    fn limit(&self) -> Option<Instant> {
-        let limit = self.plan.attempt_timeout;
-        (limit < u64::MAX).then(|| after(self.source.now(), limit))
+    fn limit(&self) -> Instant {
+        match self.plan.attempt_timeout {
+            u64::MAX => self.plan.end,
+            limit => after(self.source.now(), limit).min(self.plan.end),
+        }
     }
 
     /// Decides what follows an outcome, or (`None`) an attempt that was cut off. An outcome that is

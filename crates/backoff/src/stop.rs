@@ -96,7 +96,7 @@ impl<C> Deref for Own<C> {
 }
 
 /// Over at an instant.
-pub(crate) type TimeLimit<C> = Wait<Own<C>>;
+type TimeLimit<C> = Wait<Own<C>>;
 
 /// A task asleep until an instant, or until it is stopped.
 ///
@@ -141,20 +141,24 @@ impl<'a, C: Timer + Clone> Source<'a, C> {
             Self::Clock(_) => None,
             Self::Stop(stop) => Some(Wait::new(&stop.signal, NOT_STOPPED)),
         };
-        Sleep { stop, time: self.time_limit(until) }
+        Sleep { stop, time: self.until(until) }
     }
 
     /// The same on this thread, which is always there to take its turn.
     #[cfg(feature = "std")]
     pub(crate) fn sleep_on_thread(&self, until: Instant) {
         let _why = match self {
-            Self::Clock(_) => self.time_limit(until).wait(),
+            Self::Clock(_) => self.until(until).wait(),
             Self::Stop(stop) => Wait::new(&stop.signal, NOT_STOPPED).deadline(until).wait(),
         };
     }
 
     /// A sleep that nothing ends.
-    pub(crate) fn time_limit(&self, until: Instant) -> TimeLimit<C> {
+    pub(crate) fn time_limit(&self, until: Instant) -> Sleep<'a, C> {
+        Sleep { stop: None, time: self.until(until) }
+    }
+
+    fn until(&self, until: Instant) -> TimeLimit<C> {
         Wait::new(Own(Box::new(Signal::new(self.clock().clone()))), NOT_STOPPED).deadline(until)
     }
 

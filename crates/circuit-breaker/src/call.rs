@@ -216,7 +216,8 @@ where
 struct Begun<O: Deref<Target: Owner>>(Option<Permit<O>>);
 
 impl<O: Deref<Target: Owner>> Begun<O> {
-    #[inline]
+    // 61 instructions for a call that succeeds against 85.
+    #[inline(always)]
     fn end(mut self, outcome: Outcome) {
         if let Some(permit) = self.0.take() {
             permit.report(outcome);
@@ -229,9 +230,16 @@ impl<O: Deref<Target: Owner>> Begun<O> {
 }
 
 impl<O: Deref<Target: Owner>> Drop for Begun<O> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(permit) = self.0.take() {
-            permit.failure();
+            panicked(permit);
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn panicked<O: Deref<Target: Owner>>(permit: Permit<O>) {
+    permit.failure();
 }

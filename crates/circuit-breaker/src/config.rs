@@ -123,7 +123,7 @@ impl Window {
         if minimum == 0 {
             return Err(ConfigError::ZeroMinimum);
         }
-        Ok(Rule { subject, span, minimum, parts, offset: 0 })
+        Ok(Rule { subject, span, minimum, parts, offset: 0, end: 0 })
     }
 }
 
@@ -370,7 +370,7 @@ impl Config {
         match self.slow_after {
             Some(Duration::ZERO) => return Err(ConfigError::ZeroSlowAfter),
             Some(threshold) => match nanos(threshold) {
-                Ok(threshold) => terms.slow_after_ns = threshold,
+                Ok(threshold) => terms = terms.with_slow_after(threshold),
                 Err(error) => return Err(error),
             },
             None => {}

@@ -125,7 +125,7 @@
 //! | a permit and a success, closed, nothing failed lately | two loads; nothing is written |
 //! | the same with failures in a window of calls | one compare-and-swap |
 //! | a window of time | one compare-and-swap and one reading of the clock |
-//! | a refusal | one reading of the clock and five loads |
+//! | a refusal | one reading of the clock and four loads |
 //! | memory | 64 bytes of state, 16 a probe, 8 a call of a window of calls, 16 a slice |
 //!
 //! # Features

@@ -20,7 +20,8 @@ use loom::model;
 use loom::model::Builder;
 use loom::thread;
 use steadfast_circuit_breaker::{
-    Acquire, CircuitBreaker, Config, Metrics, Permit, Phase, Tally, TryAcquireError, Window,
+    Acquire, CircuitBreaker, Config, Metrics, Outcome, Permit, Phase, Tally, TryAcquireError,
+    Window,
 };
 use steadfast_core::{Clock, Instant, Timer};
 
@@ -314,7 +315,7 @@ fn break_ends_once() {
 fn late_probe_and_its_successor_count_once() {
     let reports: [fn(Held); 3] = [
         |late| late.success_at(THEN),
-        |late| late.report_at(steadfast_circuit_breaker::Outcome::Ignored, THEN),
+        |late| late.report_at(Outcome::Ignored, THEN),
         // It is late by its own clock as well: not counted, whoever takes its place.
         |late| late.success_at(NOW),
     ];
@@ -567,6 +568,33 @@ fn who_asks_as_the_life_ends_leaves_nothing_in_the_next() {
             assert_eq!((seen.life, seen.consecutive_failures, seen.since), (4, 0, Some(NOW)));
         });
     }
+}
+
+#[test]
+fn a_break_has_its_own_length() {
+    let fail = |breaker: &Shared, retry_after| {
+        if let Some(permit) = try_permit(breaker, NOW) {
+            permit.report_at(Outcome::Failure { retry_after: Some(retry_after) }, NOW);
+        }
+    };
+    let retry_at = |breaker: &Shared, now| match breaker.try_acquire_at(now) {
+        Err(TryAcquireError::Open { retry_at, .. }) => retry_at,
+        other => panic!("{other:?}"),
+    };
+    model(move || {
+        let breaker = shared(brittle());
+        let other = Arc::clone(&breaker);
+        let other = thread::spawn(move || fail(&other, secs(500)));
+        breaker.reset_at(NOW);
+        fail(&breaker, secs(10));
+        other.join().unwrap();
+        if breaker.phase_at(NOW) == Phase::Open {
+            let length = retry_at(&breaker, NOW).saturating_duration_since(NOW);
+            // The clock steps back, and it begins again.
+            let back = at(10);
+            assert_eq!(retry_at(&breaker, back), back.saturating_add(length));
+        }
+    });
 }
 
 #[test]

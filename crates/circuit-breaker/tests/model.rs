@@ -566,7 +566,7 @@ impl Oracle {
                 if now.saturating_add(FAR_BACK) >= since {
                     return Answer::Open { until };
                 }
-                let until = now.saturating_add(until - since);
+                let until = if until == u64::MAX { until } else { now + (until - since) };
                 self.begin_life(Now::Open { until }, Reason::ClockSteppedBack, now);
                 Answer::Open { until }
             }

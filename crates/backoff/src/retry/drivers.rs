@@ -17,7 +17,7 @@ use super::{Engine, Hint, Later, Notify, Retry, Verdict, When};
 use crate::error::{GaveUp, RetryError};
 use crate::growth::Grow;
 use crate::random::Rng;
-use crate::stop::{Sleep, Source, TimeLimit};
+use crate::stop::{Sleep, Source};
 
 #[cfg(feature = "std")]
 impl<F, T, E, G, W, H, N, R, C> Retry<'_, F, Now, G, W, H, N, R, C>
@@ -104,11 +104,10 @@ where
             return Err(self.engine.gave_up(reason, last));
         }
         loop {
-            let (limit, end) = (self.engine.limit(), self.engine.plan.end);
-            let limit = Limit { until: limit.unwrap_or(Instant::MAX), wait: None };
+            let until = self.engine.limit();
             let attempt = (self.op)(self.engine.plan.attempt);
             let source = &self.engine.source;
-            let outcome = Limited { attempt, limit, end, source }.await;
+            let outcome = Limited { attempt, until, wait: None, source }.await;
             let then = match self.engine.judge(outcome, &mut last) {
                 Verdict::Over(value) => return Ok(value),
                 Verdict::Failed(notice, then) => {
@@ -147,8 +146,7 @@ where
     #[inline]
     fn into_future(self) -> Self::IntoFuture {
         let Self { op, engine, .. } = self;
-        let limit = Limit { until: Instant::MAX, wait: None };
-        Retrying { op, engine, last: None, limit, state: State::Begin }
+        Retrying { op, engine, last: None, wait: None, state: State::Begin }
     }
 }
 
@@ -160,19 +158,21 @@ pin_project! {
         op: F,
         engine: Engine<'a, G, W, H, N, R, C>,
         last: Option<Result<T, E>>,
-        limit: Limit<C>,
+        // The limit of the attempt that is under way, or the sleep. Not in the state, which so has
+        // nothing to drop beside what callers gave: a first attempt that succeeds passes four states.
+        wait: Option<Sleep<'a, C>>,
         #[pin]
-        state: State<'a, A, N::Future, C>,
+        state: State<A, N::Future>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
-    enum State<'a, A, X, C: Timer> {
+    enum State<A, X> {
         Begin,
-        Attempt { #[pin] attempt: A },
+        Attempt { #[pin] attempt: A, until: Instant },
         Notice { #[pin] notice: X, then: Result<Instant, GaveUp> },
-        Asleep { sleep: Sleep<'a, C> },
+        Asleep,
         Over,
     }
 }
@@ -182,8 +182,8 @@ pin_project! {
     struct Limited<'s, 'a, A, C: Timer> {
         #[pin]
         attempt: A,
-        limit: Limit<C>,
-        end: Instant,
+        until: Instant,
+        wait: Option<Sleep<'a, C>>,
         source: &'s Source<'a, C>,
     }
 }
@@ -193,41 +193,30 @@ impl<A: Future, C: Timer + Clone> Future for Limited<'_, '_, A, C> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        this.limit.poll(this.attempt, *this.end, this.source, cx)
+        poll_until(*this.until, this.attempt, this.wait, this.source, cx)
     }
 }
 
-/// How long an attempt may take. It waits for nothing while the attempt does not.
-struct Limit<C: Timer> {
-    /// Its own limit, beside the end of all.
+/// Polls an attempt that may take until then. It waits for nothing while the attempt does not.
+#[inline]
+fn poll_until<'a, A: Future, C: Timer + Clone>(
     until: Instant,
-    wait: Option<TimeLimit<C>>,
-}
-
-impl<C: Timer + Clone> Limit<C> {
-    #[inline]
-    fn poll<A: Future>(
-        &mut self,
-        attempt: Pin<&mut A>,
-        end: Instant,
-        source: &Source<'_, C>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<A::Output>> {
-        match attempt.poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => {
-                let until = self.until.min(end);
-                if until == Instant::MAX {
-                    return Poll::Pending;
-                }
-                let wait = self.wait.get_or_insert_with(|| source.time_limit(until));
-                Pin::new(wait).poll(cx).map(|_| None)
-            }
+    attempt: Pin<&mut A>,
+    wait: &mut Option<Sleep<'a, C>>,
+    source: &Source<'a, C>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<A::Output>> {
+    match attempt.poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if until == Instant::MAX => Poll::Pending,
+        Poll::Pending => {
+            let wait = wait.get_or_insert_with(|| source.time_limit(until));
+            Pin::new(wait).poll(cx).map(|()| None)
         }
     }
 }
 
-impl<F, A, T, E, G, W, H, N, R, C> RetryingProjection<'_, '_, F, A, T, E, G, W, H, N, R, C>
+impl<F, A, T, E, G, W, H, N, R, C> Retrying<'_, F, A, T, E, G, W, H, N, R, C>
 where
     F: FnMut(u32) -> A,
     A: Future<Output = Result<T, E>>,
@@ -239,34 +228,37 @@ where
     C: Timer + Clone,
 {
     #[inline]
-    fn attempt(&mut self) {
+    fn attempt(self: Pin<&mut Self>) {
+        let mut this = self.project();
         // If the operation panics, it is over.
-        self.state.set(State::Over);
-        if let Some(limit) = self.engine.limit() {
-            self.limit.until = limit;
-        }
-        let attempt = (self.op)(self.engine.plan.attempt);
-        self.state.set(State::Attempt { attempt });
+        this.state.set(State::Over);
+        let until = this.engine.limit();
+        let attempt = (this.op)(this.engine.plan.attempt);
+        this.state.set(State::Attempt { attempt, until });
     }
 
     /// What comes between two attempts. Elsewhere, so that an attempt that succeeds has a short way.
     #[cold]
-    fn pause(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), GaveUp>> {
+    fn pause(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), GaveUp>> {
+        let mut this = self.project();
         loop {
-            match self.state.as_mut().project() {
+            match this.state.as_mut().project() {
                 StateProjection::Notice { notice, then } => {
                     ready!(notice.poll(cx));
                     match *then {
                         Ok(until) => {
-                            let sleep = self.engine.source.sleep(until);
-                            self.state.set(State::Asleep { sleep });
+                            *this.wait = Some(this.engine.source.sleep(until));
+                            this.state.set(State::Asleep);
                         }
                         Err(reason) => return Poll::Ready(Err(reason)),
                     }
                 }
-                StateProjection::Asleep { sleep } => {
-                    ready!(Pin::new(sleep).poll(cx));
-                    return Poll::Ready(self.engine.resume());
+                StateProjection::Asleep => {
+                    if let Some(sleep) = this.wait {
+                        ready!(Pin::new(sleep).poll(cx));
+                    }
+                    *this.wait = None;
+                    return Poll::Ready(this.engine.resume());
                 }
                 _ => panic!("a retry was polled after it was over"),
             }
@@ -274,9 +266,10 @@ where
     }
 
     #[cold]
-    fn give_up(&mut self, reason: GaveUp) -> RetryError<T, E> {
-        self.state.set(State::Over);
-        self.engine.gave_up(reason, self.last.take())
+    fn give_up(self: Pin<&mut Self>, reason: GaveUp) -> RetryError<T, E> {
+        let mut this = self.project();
+        this.state.set(State::Over);
+        this.engine.gave_up(reason, this.last.take())
     }
 }
 
@@ -294,31 +287,32 @@ where
     type Output = Result<T, RetryError<T, E>>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Not one `match` of all states, by whose table of jumps the first attempt would go twice.
-        let mut next = match this.state.as_mut().project() {
-            StateProjection::Begin => Some(this.engine.begin()),
-            _ => None,
-        };
-        loop {
-            match next {
-                Some(Ok(())) => this.attempt(),
-                Some(Err(reason)) => return Poll::Ready(Err(this.give_up(reason))),
-                None => {}
+        let this = self.as_mut().project();
+        if let StateProjection::Begin = this.state.project() {
+            match this.engine.begin() {
+                Ok(()) => self.as_mut().attempt(),
+                Err(reason) => return Poll::Ready(Err(self.give_up(reason))),
             }
-            if let StateProjection::Attempt { attempt } = this.state.as_mut().project() {
-                let outcome =
-                    ready!(this.limit.poll(attempt, this.engine.plan.end, &this.engine.source, cx));
+        }
+        loop {
+            let mut this = self.as_mut().project();
+            if let StateProjection::Attempt { attempt, until } = this.state.as_mut().project() {
+                let source = &this.engine.source;
+                let outcome = ready!(poll_until(*until, attempt, this.wait, source, cx));
                 // Before anybody hears of it: one that was cut off holds on to what it has.
                 this.state.set(State::Over);
-                this.limit.wait = None;
+                *this.wait = None;
                 match this.engine.judge(outcome, this.last) {
                     Verdict::Over(value) => return Poll::Ready(Ok(value)),
                     Verdict::Failed(notice, then) => this.state.set(State::Notice { notice, then }),
                 }
             }
-            next = Some(ready!(this.pause(cx)));
+            match ready!(self.as_mut().pause(cx)) {
+                Ok(()) => self.as_mut().attempt(),
+                Err(reason) => return Poll::Ready(Err(self.give_up(reason))),
+            }
         }
     }
 }

@@ -17,23 +17,24 @@
 //! ```
 //!
 //! - *calls*: the number of the last call; *full*: there were N.
-//! - *next*: the slot of the next bad call. *late*: the bad call before it is call number *calls*, and
-//!   may not be in its slot yet: whoever moves the head on puts it there first.
-//! - *clean*: full, and none of the last N was bad. **Then a good call writes nothing.**
+//! - *next*: the slot of the next bad call. *late*: the last call was bad, and is not in its slot yet:
+//!   whoever moves the head on puts it there first.
+//! - *clean*: full, and none of the last N was bad. **Then a good call writes nothing.** It may be
+//!   found late: only every sixteenth call looks for it, unless the window is smaller than that.
 //!
 //! | call | when | the head becomes |
 //! |---|---|---|
 //! | any | of a life that is over | – |
 //! | any | the first of its life | empty, then as below |
 //! | good | clean | – |
-//! | good | otherwise | one call more; clean, if full and the last bad call is N calls ago |
+//! | good | otherwise | one call more; clean, if it looks, and full, and the last bad call is N calls ago |
 //! | bad | | one call more, late, the next slot; not clean |
 //!
 //! Invariants:
 //! - **C1** The slots before *next* hold the last bad calls of this life in order, but for the last
 //!   of them if it is *late*.
-//! - **C2** *calls* moves on by at most N after each bad call; so within a life two numbers that can
-//!   meet in the ring are at most N² < 2²⁷ apart, and compare as serial numbers.
+//! - **C2** *calls* moves on by less than N + 16 after each bad call; so within a life two numbers that
+//!   can meet in the ring are less than N × (N + 16) < 2²⁷ apart, and compare as serial numbers.
 
 use steadfast_core::Step;
 
@@ -49,9 +50,14 @@ const CLEAN: Field = FULL.above(1);
 pub(super) const HEAD_LIFE: Field = CLEAN.above(19);
 /// Both of them.
 const CLEAN_LIFE: Field = FULL.above(1 + 19);
+/// All but the numbers.
+const STATUS: Field = NEXT.above(3 + 19);
 
 const SLOT_CALL: Field = Field::lowest(28);
 pub(super) const SLOT_LIFE: Field = SLOT_CALL.above(26);
+
+/// How often a good call looks whether the window is clean: where it looks, others have written.
+const LOOK_EVERY: u64 = 16;
 
 /// The window's words: the head, then the ring.
 #[derive(Debug)]
@@ -77,8 +83,26 @@ impl<'a, W: Word> Calls<'a, W> {
         Some(Self { head, ring, life, control })
     }
 
+    /// Counts a good call where that only moves the number on, as it mostly does between two bad ones.
+    /// Whether it did. (It takes a third of the time of all that [`good`](Self::good) has to think of.)
+    #[inline]
+    pub(super) fn good_at_once(&self) -> bool {
+        let status = STATUS.of(FULL.set(HEAD_LIFE.set(0, self.life.into()), 1));
+        self.size() >= LOOK_EVERY
+            && self.head.update(|head| {
+                // OK: the number does not outgrow its field, before which it would look.
+                if STATUS.of(head) == status && CALLS.of(head + 1) % LOOK_EVERY != 0 {
+                    Step::Replace(head + 1, true)
+                } else {
+                    Step::Keep(false)
+                }
+            })
+    }
+
     /// Counts a good call.
-    pub(super) fn good(&self) {
+    // Apart, and with the window as a value: so what is tried before it needs none of it in memory.
+    #[inline(never)]
+    pub(super) fn good(self) {
         self.head.update(|word| {
             let Seen::Mine(head) = self.seen(word) else { return Step::Keep(()) };
             if CLEAN.of(head) != 0 {
@@ -86,29 +110,31 @@ impl<'a, W: Word> Calls<'a, W> {
             }
             self.put_late(head);
             let head = LATE.set(self.counted(head), 0);
-            let last = self.call_in(self.slot_before(head, 1));
-            let quiet = last.is_none_or(|last| age(head, last) >= self.size());
-            let clean = quiet && FULL.of(head) != 0;
+            let looks = CALLS.of(head) % LOOK_EVERY == 0 || self.size() < LOOK_EVERY;
+            let clean = looks && self.is_clean(head);
             Step::Replace(CLEAN.set(head, clean.into()), ())
         });
     }
 
+    /// Whether there is nothing bad in a window all of whose bad calls are in their slots.
+    fn is_clean(&self, head: u64) -> bool {
+        let last = self.call_in(self.slot_before(head, 1));
+        FULL.of(head) != 0 && last.is_none_or(|last| age(head, last) >= self.size())
+    }
+
     /// Counts a bad call, and says whether the rule holds.
     pub(super) fn bad(&self, rule: &Rule) -> bool {
-        let counted = self.head.update(|word| {
-            let Seen::Mine(head) = self.seen(word) else { return Step::Keep(None) };
+        self.head.update(|word| {
+            let Seen::Mine(head) = self.seen(word) else { return Step::Keep(false) };
             self.put_late(head);
             let head = CLEAN.set(self.counted(head), 0);
             let holds = self.holds(head, rule);
             let slot = NEXT.of(head);
             let next = if slot + 1 < self.size() { slot + 1 } else { 0 };
             let head = LATE.set(NEXT.set(head, next), 1);
-            Step::Replace(head, Some((head, holds)))
-        });
-        // RACE: whoever comes next would do it too. Model: `late_bad_call_is_put_in_its_slot_once`.
-        counted.is_some_and(|(head, holds)| {
-            self.put_late(head);
-            holds
+            // It is left to the next call to put it in its slot: it does not take longer for that, and
+            // two cores do not both want the slot.
+            Step::Replace(head, holds)
         })
     }
 
@@ -151,22 +177,12 @@ impl<'a, W: Word> Calls<'a, W> {
         call.is_some_and(|call| age(head, call) < calls)
     }
 
-    /// C1: puts a late bad call in its slot.
+    /// C1: puts a late bad call in its slot, if there is one.
+    #[inline]
     fn put_late(&self, head: u64) {
-        if LATE.of(head) == 0 {
-            return;
+        if LATE.of(head) != 0 {
+            put(&self.ring[self.slot_before(head, 1)], self.life, CALLS.of(head));
         }
-        let call = CALLS.of(head);
-        self.ring[self.slot_before(head, 1)].update(|slot| {
-            let later_life = slot != 0 && LIFE.is_after(SLOT_LIFE.of(slot), self.life.into());
-            let same_life = SLOT_LIFE.of(slot) == u64::from(self.life);
-            // It is there, or somebody has been late for a whole round.
-            let there = same_life && !SLOT_CALL.is_after(call, SLOT_CALL.of(slot));
-            if later_life || there {
-                return Step::Keep(());
-            }
-            Step::Replace(SLOT_CALL.set(SLOT_LIFE.set(0, self.life.into()), call), ())
-        });
     }
 
     fn seen(&self, head: u64) -> Seen {
@@ -215,6 +231,24 @@ impl<'a, W: Word> Calls<'a, W> {
         // OK: a usize has 64 bits at most.
         self.ring.len() as u64
     }
+}
+
+/// Puts a bad call in its slot. (With all that it needs at hand, so that good calls, which seldom have
+/// to, need not keep the window in memory for it.)
+#[inline(never)]
+fn put<W: Word>(slot: &W, life: u32, call: u64) {
+    // RACE: another one may put it there too, or have been late for long. Model:
+    // `late_bad_call_is_put_in_its_slot_once`.
+    slot.update(|seen| {
+        let later_life = seen != 0 && LIFE.is_after(SLOT_LIFE.of(seen), life.into());
+        let same_life = SLOT_LIFE.of(seen) == u64::from(life);
+        // It is there, or somebody has been late for a whole round.
+        let there = same_life && !SLOT_CALL.is_after(call, SLOT_CALL.of(seen));
+        if later_life || there {
+            return Step::Keep(());
+        }
+        Step::Replace(SLOT_CALL.set(SLOT_LIFE.set(0, life.into()), call), ())
+    });
 }
 
 /// Whether a good call changes nothing, as a window's first word says in this life.

@@ -14,10 +14,10 @@ pub struct Terms {
     pub(crate) consecutive: u32,
     rules: [Rule; 4],
     rule_count: usize,
-    /// Whether a rule measures over time.
-    pub(crate) by_time: bool,
+    /// Of a success, while all goes well.
+    pub(super) looks: Looks,
     /// `u64::MAX`: no call is.
-    pub(crate) slow_after_ns: u64,
+    slow_after_ns: u64,
     pub(crate) breaks: Breaks,
     pub(crate) reset_after: Duration,
     pub(crate) max_hint: Duration,
@@ -25,6 +25,19 @@ pub struct Terms {
     pub(crate) closing: Closing,
     pub(crate) probe_timeout: Duration,
     pub(crate) ramp: Option<Ramp>,
+}
+
+/// What a success has to look at beside the control word, if nothing has to come of it.
+///
+/// It follows from the rules, and is kept because asking them takes as long as all the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looks {
+    /// Nothing.
+    Nowhere,
+    /// The head of the first rule's window, which is one of calls, and the only one.
+    Head,
+    /// The clock, or more.
+    Closely,
 }
 
 /// A rate that trips.
@@ -35,8 +48,9 @@ pub(crate) struct Rule {
     pub(crate) minimum: u32,
     /// The rate, in billionths.
     pub(crate) parts: u32,
-    /// Where its words begin.
+    /// Where its words are.
     pub(crate) offset: usize,
+    pub(crate) end: usize,
 }
 
 /// Which calls are bad for a rule.
@@ -72,7 +86,7 @@ impl Terms {
         consecutive: 0,
         rules: [Rule::NONE; 4],
         rule_count: 0,
-        by_time: false,
+        looks: Looks::Nowhere,
         slow_after_ns: u64::MAX,
         breaks: Breaks::Fixed(Duration::ZERO),
         reset_after: Duration::ZERO,
@@ -115,7 +129,18 @@ impl Terms {
     /// Whether somebody who reports has to know the time.
     #[inline]
     pub(super) const fn times_reports(&self) -> bool {
-        self.times_calls() || self.by_time
+        matches!(self.looks, Looks::Closely)
+    }
+
+    pub(super) const fn slow_after_ns(&self) -> u64 {
+        self.slow_after_ns
+    }
+
+    /// With calls that are slow from so many nanoseconds on.
+    pub(crate) const fn with_slow_after(mut self, ns: u64) -> Self {
+        self.slow_after_ns = ns;
+        self.looks = Looks::Closely;
+        self
     }
 
     /// Whether breaks depend on chance.
@@ -126,9 +151,11 @@ impl Terms {
     /// With one rule more. Its probes are known.
     pub(crate) const fn with(mut self, mut rule: Rule) -> Self {
         rule.offset = self.words();
-        if matches!(rule.span, Span::Time { .. }) {
-            self.by_time = true;
-        }
+        rule.end = rule.offset + rule.span.words();
+        self.looks = match (self.looks, rule.span) {
+            (Looks::Nowhere, Span::Calls { .. }) => Looks::Head,
+            _ => Looks::Closely,
+        };
         self.rules[self.rule_count] = rule;
         self.rule_count += 1;
         self
@@ -139,10 +166,26 @@ impl Terms {
         self.rules.split_at(self.rule_count).0
     }
 
+    /// The first of them, if there is one.
+    #[inline]
+    pub(super) const fn first_rule(&self) -> &Rule {
+        &self.rules[0]
+    }
+
     /// Where the words of the leases are.
     pub(super) const fn leases(&self) -> Range<usize> {
         // OK: at most 255 probes.
         0..self.probes as usize * 2
+    }
+}
+
+impl Span {
+    const fn words(self) -> usize {
+        // OK: at most 10,000 calls, and 1,000 slices.
+        match self {
+            Self::Calls { calls } => 1 + calls as usize,
+            Self::Time { slices, .. } => 1 + 2 * slices as usize,
+        }
     }
 }
 
@@ -153,6 +196,7 @@ impl Rule {
         minimum: 0,
         parts: 0,
         offset: 0,
+        end: 0,
     };
 
     /// How many of so many calls have to be bad: the least number that is not below the rate.
@@ -171,12 +215,7 @@ impl Rule {
     /// Where its words are.
     #[inline]
     pub(super) const fn range(&self) -> Range<usize> {
-        // OK: at most 10,000 calls, and 1,000 slices.
-        let words = match self.span {
-            Span::Calls { calls } => 1 + calls as usize,
-            Span::Time { slices, .. } => 1 + 2 * slices as usize,
-        };
-        self.offset..self.offset + words
+        self.offset..self.end
     }
 
     pub(super) const fn reason(&self) -> Reason {
