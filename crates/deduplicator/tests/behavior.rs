@@ -236,9 +236,9 @@ mod time {
         }
         assert_eq!((ids.len(at(9)), ids.len(at(10))), (40, 0));
         assert!(remembered(&ids, 0..40, 10).is_empty());
-        for (step, expired) in [(1, 16), (2, 32), (3, 40), (4, 40)] {
+        for (step, expired) in [(1, 16), (2, 32), (3, 40), (4, 40_u64)] {
             assert_eq!(ids.insert(&(100 + step), at(10)), FRESH);
-            assert_eq!((ids.stats().expired, ids.len(at(10))), (expired, step as usize));
+            assert_eq!((ids.stats().expired, ids.len(at(10))), (expired, step));
         }
     }
 

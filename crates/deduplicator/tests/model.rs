@@ -143,7 +143,7 @@ impl Setup {
         let low = match self.kind {
             Kind::Mixed => self.seed.wrapping_add(n).wrapping_mul(0x9E37_79B9_7F4A_7C15),
             Kind::OneLine => n,
-            Kind::LastLine => 0xFFFF_FFFF << 32 | (n * 0x9E37_79B9 & 0xFFFF_FFFF),
+            Kind::LastLine => 0xFFFF_FFFF << 32 | ((n * 0x9E37_79B9) & 0xFFFF_FFFF),
             Kind::OneTag => n.reverse_bits() | 7,
             Kind::Sequential => self.seed.wrapping_add(n),
             Kind::HighHalf if self.is_wide => {

@@ -82,7 +82,7 @@ fn at_most_ten_standard_deviations_more_are_remembered() {
         assert!(len <= full, "{len} of {full}");
         assert!(len >= capacity, "{len} of {capacity}");
         let stats = ids.stats();
-        assert_eq!(stats.evicted as usize + len, stats.fresh as usize);
+        assert_eq!(stats.evicted + len as u64, stats.fresh);
     }
 }
 
