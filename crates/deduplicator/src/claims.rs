@@ -573,7 +573,7 @@ impl<V, C: Clock, S> Claims<V, C, S> {
     pub(crate) fn commit(&self, ticket: Ticket, value: Option<Arc<V>>) -> Result<(), LeaseLost> {
         let now = self.clock.now();
         let Ticket { id, .. } = ticket;
-        let awaited = self.in_shard(id, |shard| {
+        let commit = |shard: &mut Shard<V>| {
             let held = shard.held_by(ticket).ok_or(LeaseLost)?;
             let payload = held.holder.map_or(NO_PAYLOAD, |holder| holder.payload);
             let awaited = held.is_awaited.then(|| Arc::clone(&held.flight));
@@ -581,13 +581,17 @@ impl<V, C: Clock, S> Claims<V, C, S> {
             let slot = shard.window.put(id, payload, now);
             shard.window.beside().set(slot, value);
             Ok(awaited)
-        })?;
+        };
+        // What has left is dropped last: a value that panics then costs nobody his place or his turn.
+        let (committed, litter) = self.shards.with(id, |shard| (commit(shard), shard.litter()));
+        let awaited = committed?;
         self.give_places(1);
         if let Some(flight) = awaited {
             // RACE: whoever marks the flight after this looks again, and finds it over. Model:
             // `a_waiter_gets_what_is_committed`.
             flight.line.wake_all(|is_awaited| self.mark(id, &flight, is_awaited));
         }
+        drop(litter);
         Ok(())
     }
 
@@ -599,6 +603,8 @@ impl<V, C: Clock, S> Claims<V, C, S> {
             if let Some(holder) = &mut held.holder {
                 holder.until = until;
             }
+            // Earlier than before, if the clock has stepped back.
+            shard.sweep_at = shard.sweep_at.min(until);
             Ok(until)
         })
     }
