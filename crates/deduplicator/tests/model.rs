@@ -792,6 +792,34 @@ mod properties {
         ProptestConfig { cases, failure_persistence: None, ..config }
     }
 
+    /// Old ids, positions of others that were forgotten, and new ids: holes are pushed out. Then the old
+    /// ones are forgotten, at some moment of that, and what was to be looked at leaves.
+    #[test]
+    fn holes_are_pushed_out_whoever_leaves_meanwhile() {
+        let plain = Run { first: 0, step: 1, of: 0, count: 0, every: 0, forget: 0, pace: 0 };
+        for (capacity, old) in [(2, 1), (4, 1), (4, 3), (5, 2), (8, 1), (8, 3), (12, 6)] {
+            let setup = Setup {
+                capacity,
+                ttl: None,
+                renews: false,
+                is_wide: false,
+                is_dense: false,
+                kind: Kind::Mixed,
+                seed: 1,
+                at: 0,
+            };
+            for holes in 0..24 {
+                let few = Run { count: old, ..plain };
+                let forgotten = Run { first: old, step: 0, count: holes, every: 1, ..plain };
+                let others = Run { first: old, count: capacity - old, ..plain };
+                let first = [few, forgotten, others].map(Op::Run);
+                let forget = (0..old).map(|_| Op::ForgetKnown(0));
+                let new = Op::Run(Run { first: capacity, count: 40, ..plain });
+                run(setup, &first.into_iter().chain(forget).chain([new]).collect::<Vec<_>>());
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(effort(4))]
 
