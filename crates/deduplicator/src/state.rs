@@ -53,6 +53,8 @@ use self::push::Push;
 pub(crate) use self::ring::Record;
 
 mod index;
+#[cfg(feature = "wait")]
+mod kept;
 mod push;
 mod ring;
 mod values;
@@ -164,11 +166,6 @@ impl<M, B> State<M, B> {
     pub const fn capacity(&self) -> usize {
         self.terms.capacity as usize
     }
-
-    #[cfg(feature = "wait")]
-    pub(crate) const fn beside(&mut self) -> &mut B {
-        &mut self.beside
-    }
 }
 
 impl<M: Memory, B: Beside> State<M, B> {
@@ -274,44 +271,6 @@ impl<M: Memory, B: Beside> State<M, B> {
     /// What was counted since it was made.
     pub const fn stats(&self) -> Stats {
         self.stats
-    }
-
-    /// The ids that are remembered, oldest first.
-    #[cfg(feature = "wait")]
-    pub(crate) fn records(&self, now: Instant) -> impl Iterator<Item = (usize, Record)> {
-        let now = self.count(now);
-        let slots = (0..self.era.span).map(|position| self.slot(position));
-        slots
-            .filter(move |&slot| {
-                self.time(slot) != ring::HOLE && !self.is_over(self.time(slot), now)
-            })
-            .map(|slot| (slot, self.record(slot)))
-    }
-
-    /// An id was seen again.
-    #[cfg(feature = "wait")]
-    pub(crate) const fn count_duplicate(&mut self) {
-        self.stats.duplicates += 1;
-    }
-
-    /// The slot and the record of an id that is remembered.
-    #[cfg(feature = "wait")]
-    pub(crate) fn look(&self, id: Fingerprint, now: Instant) -> Option<(usize, Record)> {
-        let now = self.count(now);
-        let slot = self.find(id)?.slot;
-        (!self.is_over(self.time(slot), now)).then(|| (slot, self.record(slot)))
-    }
-
-    /// Remembers an id with what belongs to it, in place of whatever was known of it. Returns its slot.
-    #[cfg(feature = "wait")]
-    pub(crate) fn put(&mut self, id: Fingerprint, payload: u64, now: Instant) -> usize {
-        let now = self.observe(now);
-        if let Some(found) = self.find(id) {
-            self.dig(found);
-            self.beside.gone(found.slot);
-        }
-        self.stats.fresh += 1;
-        self.append_record(None, Record { id, time: now, first: now, payload })
     }
 
     /// Its own count of the clock's time, and never back.
@@ -575,23 +534,6 @@ impl<M: Memory, B: Beside> State<M, B> {
             .lanes(tag, self.era.mask)
             .filter_map(|lane| self.era.position(entries.entry(lane)));
         positions.fold(0, |all, position| all ^ self.time(self.slot(position)))
-    }
-
-    /// Its count is to be so far ahead of the clock. For a window that has not begun.
-    #[cfg(feature = "wait")]
-    pub(crate) const fn set_ahead(&mut self, ahead: u64) {
-        self.ahead = ahead;
-    }
-
-    /// Restores an id; to be given the oldest first. Returns its slot.
-    #[cfg(feature = "wait")]
-    pub(crate) fn restore(&mut self, record: Record) -> usize {
-        if let Some(found) = self.find(record.id) {
-            self.dig(found);
-            self.beside.gone(found.slot);
-        }
-        self.latest = self.latest.max(record.time);
-        self.append_record(None, record)
     }
 }
 

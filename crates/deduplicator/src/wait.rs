@@ -13,9 +13,10 @@ use steadfast_core::wait::{Attempt, Gate, Limit, Outlook, Turn, Wait};
 use steadfast_core::{Clock, Instant, Line, Timer};
 
 use crate::claim::{Acquired, Claim, Claimable, Ticket};
-use crate::claims::{Answer, Claims, Flight, NO_PAYLOAD, Turned};
+use crate::claims::Claims;
 use crate::error::{AcquireError, WaitError};
 use crate::fingerprint::{Fingerprint, Id};
+use crate::flights::{Answer, Flight, NO_PAYLOAD, Turned};
 
 impl<V, C: Timer, S: BuildHasher> Claims<V, C, S> {
     /// A claim on an id, or what came of it: waits while somebody else is at it.
