@@ -8,6 +8,7 @@ use arbitrary::Unstructured;
 
 pub mod backoff;
 pub mod circuit_breaker;
+pub mod deduplicator;
 pub mod policy;
 pub mod retry;
 pub mod token_bucket;
@@ -18,9 +19,10 @@ pub mod token_bucket;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("backoff", backoff::run),
     ("circuit_breaker", circuit_breaker::run),
+    ("deduplicator", deduplicator::run),
     ("policy", policy::run),
     ("retry", retry::run),
     ("token_bucket", token_bucket::run),
