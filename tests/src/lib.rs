@@ -8,6 +8,7 @@ use arbitrary::Unstructured;
 
 pub mod backoff;
 pub mod circuit_breaker;
+pub mod deduplicator;
 pub mod policy;
 pub mod retry;
 pub mod sequence_tracker;
@@ -22,6 +23,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: [(&str, Target); 6] = [
     ("backoff", backoff::run),
     ("circuit_breaker", circuit_breaker::run),
+    ("deduplicator", deduplicator::run),
     ("policy", policy::run),
     ("retry", retry::run),
     ("sequence_tracker", sequence_tracker::run),

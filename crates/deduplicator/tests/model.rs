@@ -835,7 +835,7 @@ mod properties {
     }
 
     proptest! {
-        #![proptest_config(effort(1))]
+        #![proptest_config(effort(2))]
 
         #[test]
         fn so_they_do_in_the_long_run(

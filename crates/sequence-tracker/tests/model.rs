@@ -20,7 +20,7 @@ use steadfast_sequence_tracker::{
 };
 
 /// What a tracker is made of. Numbers are *atoms*: blocks of `2^stretch` real ones, so that sets of a
-/// few atoms speak of jumps of any size. Any values will do: [`Setup::fitted`] makes them fit.
+/// few atoms speak of jumps of any size. Any values will do: `Setup::fitted` makes them fit.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
     /// How many bits a number has on the wire.
