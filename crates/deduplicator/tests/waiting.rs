@@ -666,6 +666,30 @@ mod limits {
     }
 
     #[test]
+    fn a_refusal_says_when_to_try_again() {
+        let (claims, clock, held) = one_held();
+        clock.advance(ms(100));
+        let refusal = claims.try_acquire(ID).unwrap_err();
+        assert_eq!(refusal.retry_at(), Some(held.until()));
+        assert_eq!(refusal.retry_after_secs(clock.now()), Some(1));
+        assert_eq!(refusal.retry_after_secs(at(5_000)), Some(1));
+        assert_eq!(TryAcquireError::Mismatch.retry_after_secs(clock.now()), None);
+        let refusals = [
+            AcquireError::TimedOut.to_string(),
+            AcquireError::LineFull { max_waiters: 3 }.to_string(),
+            AcquireError::Full { max_claims: 3 }.to_string(),
+        ];
+        assert_eq!(
+            refusals,
+            [
+                "somebody else still holds the claim",
+                "3 wait for this claim already, as many as may",
+                "3 claims are held already, as many as there can be",
+            ]
+        );
+    }
+
+    #[test]
     fn who_waits_needs_no_place() {
         let (claims, _clock) = shared::<u32>(config().max_claims(1));
         let held = claim(&claims);
