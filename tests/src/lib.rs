@@ -20,7 +20,7 @@ pub mod token_bucket;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("backoff", backoff::run),
     ("circuit_breaker", circuit_breaker::run),
     ("deduplicator", deduplicator::run),

@@ -120,7 +120,8 @@ pub enum Move {
 }
 
 impl Setup {
-    fn fitted(mut self) -> Self {
+    /// The nearest that can be built.
+    pub fn fitted(mut self) -> Self {
         self.capacity = self.capacity.clamp(1, MOST);
         self.ttl = self.ttl.map(|ttl| ttl.clamp(1, u64::MAX - 1));
         self
