@@ -28,8 +28,10 @@ use crate::state::Stats;
 /// refused.
 ///
 /// Whoever waits while an id is committed is told of that, also if it is forgotten before he looks. Whoever asks
-/// after that gets a claim. A lease ends by the clock as whoever asks has read it; if the clock steps back, later
-/// claims end as much earlier.
+/// after that gets a claim.
+///
+/// A lease is over when whoever asks has read its end from the clock, or a later time. If the clock steps back,
+/// leases from before last that much longer, and those from then on as long as always.
 ///
 /// `V` is what a commit may leave for later duplicates, `C` the clock, `S` the hasher.
 ///

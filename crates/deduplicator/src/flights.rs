@@ -22,8 +22,9 @@
 //! Whoever waited at a flight that ended with a commit is told of that commit, whatever becomes of the id before
 //! he looks.
 //!
-//! A lease ends by the time that whoever asks has read. The window goes by the latest that anybody has: what was
-//! over once is not remembered again, C1.
+//! A lease ends by the time that whoever asks has read: a clock that jumps ahead and back leaves no lease that
+//! takes as long. The window goes by the latest that anybody who asked has read: what was over once is not
+//! remembered again, C1.
 //!
 //! Invariants:
 //! - **C1** An id is held by the claim of one generation at most, and then it is not in the window.
