@@ -21,7 +21,7 @@ use crate::state::Stats;
 /// Claims on ids, and what was remembered of those that were committed: idempotency keys, exactly-once
 /// handlers.
 ///
-/// Of all who ask for an id, one gets a [`Claim`]; the others wait, and get its value once it is
+/// Of all who ask for an id, one gets a [`Claim`](crate::Claim); the others wait, and get its value once it is
 /// committed, or the claim itself, in the order in which they came, if its holder drops it: after an error,
 /// a panic, a cancelled task. A claim has a [lease](Config::lease), after which the next in line may have it,
 /// or another id its place if there are as many claims as [may be](Config::max_claims): then its commit is
