@@ -205,9 +205,9 @@ impl Config {
         let ahead = ahead(&ids, now);
         restored.shards().each(|state| state.set_ahead(ahead)).for_each(drop);
         for id in ids {
-            let count = now.as_nanos().saturating_add(ahead);
-            let _slot =
-                restored.shards().with(id.fingerprint, |state| state.restore(id.record(count)));
+            restored.shards().with(id.fingerprint, |state| {
+                let _slot = state.restore(id.record(state.count(now)));
+            });
         }
         Ok(restored)
     }
@@ -242,10 +242,9 @@ impl Config {
         let ahead = ahead(&ids, now);
         restored.shards.each(|shard| shard.window.set_ahead(ahead)).for_each(drop);
         for mut id in ids {
-            let count = now.as_nanos().saturating_add(ahead);
             let value = id.value.take().map(Arc::new);
             restored.in_shard(id.fingerprint, |shard| {
-                let slot = shard.window.restore(id.record(count));
+                let slot = shard.window.restore(id.record(shard.window.count(now)));
                 shard.window.beside().set(slot, value);
             });
         }

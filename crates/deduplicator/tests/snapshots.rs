@@ -233,6 +233,25 @@ fn an_age_that_cannot_be_counted_is_refused() {
 }
 
 #[test]
+fn what_is_restored_at_the_end_of_time_is_remembered() {
+    let config = Config::new(2).ttl(ns(100));
+    let (window, _clock) = filled(config, 2);
+    let (again, _clock) = restored(config, window.snapshot(), u64::MAX).unwrap();
+    assert_eq!(again.len(), 2);
+    assert_eq!(ages(&again.snapshot()), [(1, 1), (0, 0)]);
+    assert!(again.contains(&0_u64) && !again.insert(&1_u64).is_fresh());
+    assert!(again.insert(&2_u64).is_fresh() && !again.insert(&2_u64).is_fresh());
+    assert_eq!((again.len(), again.stats().evicted), (2, 1));
+    // Claims, too.
+    let claims = config.claims_with::<u8, _, _>(ManualClock::new(), SipKeys::from_seed(1)).unwrap();
+    let _ = claims.try_acquire("a").unwrap().claim().unwrap().commit_with(7).unwrap();
+    let end = ManualClock::starting_at(Instant::MAX);
+    let again = config.restore_claims_with(end, claims.snapshot()).unwrap();
+    assert_eq!(again.len(), 1);
+    assert_eq!(again.peek("a").unwrap().value.as_deref(), Some(&7));
+}
+
+#[test]
 fn what_cannot_be_built_is_not_restored() {
     let (window, _clock) = filled(Config::new(10), 1);
     let refused = restored(Config::new(0), window.snapshot(), 0).unwrap_err();
