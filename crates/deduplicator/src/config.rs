@@ -62,7 +62,7 @@ pub struct Config {
 
 /// A checked [`Config`] of one window: what the pure machine is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
+pub(crate) struct Terms {
     pub(crate) capacity: u32,
     /// How many positions the ring has: more than the capacity, so that some may be holes.
     pub(crate) places: u32,

@@ -53,7 +53,7 @@
 //! - A clock that steps back counts as the latest time seen; one that jumps ahead ends TTLs early.
 //!
 //! What an id is told from others by is in [`Id`]: numbers of up to 64 bits exactly, everything else by a
-//! keyed hash.
+//! keyed hash; a UUID exactly in a [wide](Config::wide) window, as a number.
 //!
 //! # Recipes
 //!
@@ -117,7 +117,7 @@ pub use crate::atomic::Deduplicator;
 pub use crate::claim::{Acquired, Claim, Claimable, Duplicate};
 #[cfg(feature = "wait")]
 pub use crate::claims::Claims;
-pub use crate::config::{Config, ConfigError, MAX_CAPACITY, MAX_SHARDS, Terms};
+pub use crate::config::{Config, ConfigError, MAX_CAPACITY, MAX_SHARDS};
 #[cfg(feature = "wait")]
 pub use crate::error::{AcquireError, LeaseLost, RestoreError, TryAcquireError};
 pub use crate::fingerprint::{Fingerprint, Hashed, Id, Ids, SipKeys};
