@@ -36,7 +36,9 @@ impl Fingerprint {
         (((self.low >> 32) * lines as u64) >> 32) as usize
     }
 
-    /// One of so many shards, a power of two: bits that neither of the others looks at.
+    /// One of so many shards, a power of two: by the lowest bits. The line is chosen by the upper half, and the
+    /// tag is made of bits above the stamp's, so that ids of one shard differ in both as all ids do. (Of a
+    /// thousand shards of a few dozen ids, 3 of the tag's 25 bits are the shard's: the others will do.)
     #[cfg(feature = "wait")]
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "less than the number of shards")]

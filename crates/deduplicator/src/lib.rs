@@ -9,7 +9,7 @@
 //! use std::time::Duration;
 //! use steadfast_deduplicator::{Acquired, Config};
 //!
-//! // The last million ids of the last ten minutes: 30 bytes an id, allocated once.
+//! // The last million ids of the last ten minutes: about 30 bytes an id, allocated once.
 //! let seen = Config::new(1_000_000).ttl(Duration::from_secs(600)).build()?;
 //! assert!(seen.insert("trade 17").is_fresh());
 //! assert!(!seen.insert("trade 17").is_fresh());

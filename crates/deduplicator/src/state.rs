@@ -86,7 +86,8 @@ impl Beside for () {
 /// A window over the last ids, for a single owner. `M` is where it is, `B` what stands beside it.
 ///
 /// It reads no clock and hashes nothing: see [`LocalDeduplicator`](crate::LocalDeduplicator) for that. A
-/// time before the latest that it has seen counts as that.
+/// time before the latest that it has seen counts as that; it sees those of [`insert`](State::insert),
+/// [`insert_all`](State::insert_all) and [`forget`](State::forget).
 ///
 /// # Examples
 ///
@@ -219,7 +220,8 @@ impl<M: Memory, B: Beside> State<M, B> {
         }
     }
 
-    /// When an id was first seen, if it is remembered. Records nothing.
+    /// When an id was first seen, if it is remembered. Records nothing, the time included: it may be gone at one
+    /// time, and be there when asked for with an earlier one, if nothing else has come in between.
     pub fn first_seen(&self, id: Fingerprint, now: Instant) -> Option<Instant> {
         let now = self.count(now);
         self.find(id).map(|found| found.slot).and_then(|slot| {
@@ -258,7 +260,7 @@ impl<M: Memory, B: Beside> State<M, B> {
         self.invariants();
     }
 
-    /// How many ids are remembered.
+    /// How many ids are remembered. Records nothing, the time included.
     ///
     /// Ids whose time is over and that are still in the ring are passed over one by one: there are some
     /// only after a silence.
