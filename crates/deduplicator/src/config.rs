@@ -284,6 +284,7 @@ impl Config {
         // Half of it until the holes are pushed out, and half for what comes meanwhile.
         let half = if spare < 16 { 8 } else { spare / 2 };
         let (crowded, places) = (capacity + half, capacity + 2 * half);
+        // So many steps with each id that comes: all positions are looked at before the other half is used.
         let pushes = (crowded + 1).div_ceil(half - 1);
         // Half of the 15 lanes of a line are in use, or 11: so few lines are full.
         let lines = if is_dense { capacity.div_ceil(11) } else { (2 * capacity).div_ceil(15) };

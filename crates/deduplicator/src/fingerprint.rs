@@ -173,6 +173,11 @@ impl<S> Ids<S> {
     pub(crate) const fn hasher(&self) -> &S {
         &self.hasher
     }
+
+    /// Whether its fingerprints have 128 bits.
+    pub(crate) const fn is_wide(&self) -> bool {
+        self.is_wide
+    }
 }
 
 impl<S> fmt::Debug for Ids<S> {

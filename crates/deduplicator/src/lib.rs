@@ -32,7 +32,7 @@
 //! | the same for one owner, without locks, on the heap or in memory of yours | [`LocalDeduplicator`] |
 //! | work that is done once, with what came of it for the others | [`Claims`] |
 //! | a stream without its duplicates | [`Deduplicator::distinct`] |
-//! | not to forget over a restart | [`Deduplicator::snapshot`], [`Config::restore`] |
+//! | not to forget over a restart | [`Deduplicator::snapshot`], [`Config::restore`]; the same of the others |
 //! | the pure machine, over fingerprints | [`State`] |
 //!
 //! # What is remembered

@@ -139,6 +139,17 @@ impl<S: BuildHasher, M: Memory> LocalDeduplicator<S, M> {
     }
 }
 
+#[cfg(feature = "wait")]
+impl<S, M> LocalDeduplicator<S, M> {
+    pub(crate) const fn parts(&self) -> (&Ids<S>, &State<M>) {
+        (&self.ids, &self.state)
+    }
+
+    pub(crate) const fn state(&mut self) -> &mut State<M> {
+        &mut self.state
+    }
+}
+
 impl<S, M> fmt::Debug for LocalDeduplicator<S, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalDeduplicator").field("state", &self.state).finish_non_exhaustive()
