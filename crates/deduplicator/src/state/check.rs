@@ -39,6 +39,7 @@ impl<M: Memory, B: Beside> State<M, B> {
     }
 
     /// D7.
+    #[expect(clippy::cast_possible_truncation, reason = "at most as many as there are positions")]
     fn check_runs(&self) {
         let span = self.era.span;
         // The positions that a push has emptied, if there is one.
@@ -49,7 +50,7 @@ impl<M: Memory, B: Beside> State<M, B> {
             let mut first = part.start;
             while first < part.end {
                 let holes = (first..part.end).take_while(|&position| self.is_hole(position));
-                // OK: at most as many as there are positions.
+                // OK: as the reason says.
                 let holes = holes.count() as u32;
                 if holes > 0 {
                     let (last, begins) = (first + holes - 1, self.runs(first).1);

@@ -159,9 +159,10 @@ impl<M: Memory, B: Beside> State<M, B> {
     }
 
     /// The position of a slot, counted from the oldest.
+    #[expect(clippy::cast_possible_truncation, reason = "less than the number of places")]
     fn position_of(&self, slot: usize) -> u32 {
         let (head, places) = (self.head(), self.terms.places as usize);
-        // OK: a position is less than the number of places.
+        // OK: as the reason says.
         (if slot >= head { slot - head } else { slot + places - head }) as u32
     }
 
