@@ -139,7 +139,7 @@ struct Line([u64; 8]);
 
 impl Lines {
     fn new() -> Self {
-        Self(vec![Line([1; 8]); (2 * IDS).div_ceil(15)])
+        Self(vec![Line([1; 8]); IDS.div_ceil(7)])
     }
 
     fn home(&self, id: u64) -> usize {

@@ -44,7 +44,7 @@ use crate::state::{Sighting, State, Stats};
 /// [coarse](CoarseClock) clock. It allocates when it is built, and after that for the answers of
 /// [`insert_all`](Self::insert_all) and for snapshots only.
 ///
-/// An id takes 30 bytes in a window of a million, however long it is: 28.5 bytes, and 3 % for the room that
+/// An id takes 30 bytes in a window of a million, however long it is: 29 bytes, and 3 % for the room that
 /// shards have to spare. In smaller windows that is more, and 17 % at most, with as many shards as there are
 /// unless something else is said; [`LocalDeduplicator`] and one shard have none.
 ///

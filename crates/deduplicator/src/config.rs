@@ -154,7 +154,7 @@ impl Config {
     }
 
     /// Less memory for more time an operation: an id takes 24 bytes instead of 30 in a window of a million, and
-    /// 32 instead of 40 if it is [wide](Config::wide). What a window takes exactly is what
+    /// 33 instead of 40 if it is [wide](Config::wide). What a window takes exactly is what
     /// [`lines`](Config::lines) and [`words`](Config::words) say: 64 bytes a line, 8 a word.
     pub const fn dense(mut self, is_dense: bool) -> Self {
         self.is_dense = is_dense;
@@ -286,8 +286,13 @@ impl Config {
         let (crowded, places) = (capacity + half, capacity + 2 * half);
         // So many steps with each id that comes: all positions are looked at before the other half is used.
         let pushes = (crowded + 1).div_ceil(half - 1);
-        // Half of the 15 lanes of a line are in use, or 11: so few lines are full.
-        let lines = if is_dense { capacity.div_ceil(11) } else { (2 * capacity).div_ceil(15) };
+        // About half of the 15 lanes of a line are in use, or 11: so few lines are full. Of wide fingerprints
+        // half a lane more, so that they take 40 bytes in a shared window.
+        let lines = match (is_dense, is_wide) {
+            (true, _) => capacity.div_ceil(11),
+            (false, true) => (2 * capacity).div_ceil(15),
+            (false, false) => capacity.div_ceil(7),
+        };
         // A line is refreshed every eighth time that the ring moves on. What was dead then, just before
         // the oldest position, is dead still when all others have been, though the ring is full.
         let bits = (places + 8 * lines + 2).ilog2() + 1;

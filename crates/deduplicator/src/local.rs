@@ -17,7 +17,7 @@ use crate::state::{AT_ONCE, Sighting, State, Stats};
 /// one counts as then. Looking records nothing, not the time either.
 ///
 /// It allocates when it is built, and not at all in memory of yours; after that for snapshots only. An id takes
-/// 28.5 bytes, and 23 if it is [dense](Config::dense).
+/// 29 bytes, and 23 if it is [dense](Config::dense).
 ///
 /// # Examples
 ///
