@@ -25,6 +25,7 @@ fn room(capacity: usize, shards: usize) -> usize {
 }
 
 /// The logarithm of the probability that exactly `k` of so many ids fall into one of so many shards.
+#[expect(clippy::cast_precision_loss, reason = "the numbers are small")]
 fn ln_of(k: usize, ids: usize, shards: usize) -> f64 {
     let p = (shards as f64).recip();
     let choose: f64 = (1..=k).map(|n| ((ids - k + n) as f64 / n as f64).ln()).sum();
