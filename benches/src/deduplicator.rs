@@ -1,11 +1,14 @@
 //! The cases of the deduplicator.
 //!
-//! A window of a million 64-bit ids, one minute, nine new ids in ten; the tenth is one of the last million. A
-//! call inserts 1,000 ids, and all numbers are for one of them. Every contender has seen two million ids
-//! before it is measured, and gets the ids from a list that is as long as it takes.
+//! A window of a million 64-bit ids, one minute; nine ids in ten are new, and the tenth is one of the last
+//! 900,000. A call inserts 1,000 ids, and all numbers are for one of them. Everybody gets the same four million
+//! ids, over and over: when they come round, they are long out of the window. Everybody has seen them twice
+//! before it is measured.
 
 use std::collections::{HashSet, VecDeque};
 use std::hint::black_box;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,177 +18,347 @@ use steadfast_deduplicator::{Config, Deduplicator, LocalDeduplicator, SipKeys};
 use crate::cases::{Case, now};
 
 /// Ids in the window.
-const IDS: u64 = 1_000_000;
+const IDS: usize = 1_000_000;
+/// Ids in the list.
+const ALL: usize = 4 * IDS;
 /// Ids a call.
-const SIZE: u64 = 1_000;
+const SIZE: usize = 1_000;
+const BATCH: usize = 64;
 const TTL: Duration = Duration::from_secs(60);
 
 /// All cases, group by group.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     one(&mut cases);
+    two(&mut cases);
     cases
 }
 
-/// Nine new ids, and one of the last million: on and on.
-struct Stream {
-    counter: u64,
-    state: u64,
+/// The ids, not in any order.
+pub fn ids() -> &'static [u64] {
+    static LIST: OnceLock<Vec<u64>> = OnceLock::new();
+    LIST.get_or_init(|| {
+        let (mut state, mut counter) = (0x9E37_79B9_7F4A_7C15_u64, 0_u64);
+        let next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let back = state >> 32;
+            if state % 10 == 0 && counter > 900_000 {
+                return mixed(counter - back % 900_000);
+            }
+            counter += 1;
+            mixed(counter)
+        };
+        std::iter::repeat_with(next).take(ALL).collect()
+    })
 }
 
-impl Stream {
-    fn new() -> Self {
-        Self { counter: 0, state: 0x9E37_79B9_7F4A_7C15 }
-    }
-
-    fn next(&mut self) -> u64 {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        let back = if self.state % 10 == 0 { self.state >> 32 } else { 0 };
-        if back == 0 {
-            self.counter += 1;
-            return scattered(self.counter);
-        }
-        scattered(self.counter - back % self.counter.clamp(1, IDS * 9 / 10))
-    }
-}
-
-/// Ids are not in order.
-fn scattered(id: u64) -> u64 {
-    id.wrapping_mul(0xD605_1D4B_3C7B_D4D5)
+fn mixed(id: u64) -> u64 {
+    let id = (id ^ id >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    id ^ id >> 27
 }
 
 fn inserted<T: 'static>(
-    group: &'static str,
     name: &'static str,
     new: impl Fn() -> T + 'static,
     insert: impl Fn(&mut T, &[u64]) -> u64 + Copy + 'static,
 ) -> Case {
-    Case::batch(group, name, SIZE, move || {
-        let (mut stream, mut contender) = (Stream::new(), new());
-        let mut list = vec![0; 1_000];
-        for _ in 0..2 * IDS / SIZE {
-            list.fill_with(|| stream.next());
-            insert(&mut contender, &list);
+    Case::batch("dedup", name, SIZE as u64, move || {
+        let mut contender = new();
+        for _ in 0..2 {
+            ids().chunks(SIZE).for_each(|ids| _ = insert(&mut contender, ids));
         }
+        let mut calls = ids().chunks(SIZE).cycle();
         move || {
-            list.fill_with(|| stream.next());
-            black_box(insert(black_box(&mut contender), black_box(&list)));
+            let ids = calls.next().expect("without an end");
+            black_box(insert(black_box(&mut contender), black_box(ids)));
         }
     })
 }
 
+/// One by one, and how many were fresh.
+fn each(ids: &[u64], mut is_fresh: impl FnMut(u64) -> bool) -> u64 {
+    ids.iter().map(|&id| u64::from(is_fresh(id))).sum()
+}
+
 /// What one writes by hand.
-struct ByHand {
+#[derive(Debug)]
+pub struct ByHand {
     set: HashSet<u64, foldhash::fast::RandomState>,
     order: VecDeque<(u64, std::time::Instant)>,
 }
 
 impl ByHand {
-    fn new() -> Self {
-        let ids = usize::try_from(IDS).expect("a million");
+    /// An empty one.
+    pub fn new() -> Self {
         Self {
-            set: HashSet::with_capacity_and_hasher(ids, foldhash::fast::RandomState::default()),
-            order: VecDeque::with_capacity(ids),
+            set: HashSet::with_capacity_and_hasher(IDS + 1, foldhash::fast::RandomState::default()),
+            order: VecDeque::with_capacity(IDS + 1),
         }
     }
 
-    fn insert(&mut self, id: u64) -> bool {
+    /// Whether an id is new.
+    pub fn insert(&mut self, id: u64) -> bool {
         let now = now();
-        while let Some(&(oldest, time)) = self.order.front() {
-            if self.order.len() < 1_000_000 && now.duration_since(time) < TTL {
+        while let Some(&(_, time)) = self.order.front() {
+            if now.duration_since(time) < TTL {
                 break;
             }
-            self.order.pop_front();
-            self.set.remove(&oldest);
+            self.forget_oldest();
         }
         let is_fresh = self.set.insert(id);
         if is_fresh {
             self.order.push_back((id, now));
+            if self.order.len() > IDS {
+                self.forget_oldest();
+            }
         }
         is_fresh
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((oldest, _)) = self.order.pop_front() {
+            self.set.remove(&oldest);
+        }
+    }
+}
+
+impl Default for ByHand {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// As many cache lines as the index has, of which each id reads and writes one.
+struct Lines(Vec<Line>);
+
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([u64; 8]);
+
+impl Lines {
+    fn new() -> Self {
+        Self(vec![Line([1; 8]); IDS.div_ceil(7)])
+    }
+
+    fn home(&self, id: u64) -> usize {
+        let hash = u128::from(id.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        usize::try_from((hash * self.0.len() as u128) >> 64).expect("less than the lines")
+    }
+
+    fn touch(&mut self, id: u64) -> bool {
+        let home = self.home(id);
+        let line = &mut self.0[home].0;
+        line[0] = line[0].wrapping_add(id);
+        line[0] % 2 == 0
     }
 }
 
 fn config() -> Config {
-    Config::new(1_000_000).ttl(TTL)
+    Config::new(IDS).ttl(TTL)
+}
+
+fn shared() -> Deduplicator {
+    config().build().expect("a window")
 }
 
 fn one(cases: &mut Vec<Case>) {
-    let group = "dedup";
-    let given = |list: &[u64], mut f: Box<dyn FnMut(u64) -> bool + '_>| {
-        list.iter().map(|&id| u64::from(f(id))).sum::<u64>()
-    };
     cases.push(inserted(
-        group,
         "Mutex<HashSet + VecDeque>",
         || Mutex::new(ByHand::new()),
-        |set, ids| ids.iter().map(|&id| u64::from(set.lock().insert(id))).sum(),
+        |set, ids| each(ids, |id| set.lock().insert(id)),
+    ));
+    cases.push(inserted("REF: a line, owner", Lines::new, |lines, ids| {
+        each(ids, |id| lines.touch(id))
+    }));
+    cases.push(inserted(
+        "REF: a line, under a lock",
+        || Mutex::new(Lines::new()),
+        |lines, ids| each(ids, |id| lines.lock().touch(id)),
     ));
     cases.push(inserted(
-        group,
-        "steadfast, time given",
-        || config().build().expect("a window"),
-        |seen: &mut Deduplicator, ids| {
-            let now = CoarseClock.now();
-            ids.iter().map(|&id| u64::from(seen.insert_at(&id, now).is_fresh())).sum()
+        "REF: a line and the OS clock, under a lock",
+        || Mutex::new(Lines::new()),
+        |lines, ids| {
+            each(ids, |id| black_box(now()) > black_box(now_zero()) && lines.lock().touch(id))
         },
     ));
+    cases.push(inserted("steadfast, time given", shared, |seen, ids| {
+        let now = CoarseClock.now();
+        each(ids, |id| seen.insert_at(&id, now).is_fresh())
+    }));
+    cases.push(inserted("steadfast, coarse clock", shared, |seen, ids| {
+        each(ids, |id| seen.insert(&id).is_fresh())
+    }));
     cases.push(inserted(
-        group,
-        "steadfast, coarse clock",
-        || config().build().expect("a window"),
-        |seen: &mut Deduplicator, ids| {
-            ids.iter().map(|&id| u64::from(seen.insert(&id).is_fresh())).sum()
-        },
-    ));
-    cases.push(inserted(
-        group,
         "steadfast, precise clock",
         || config().build_with(SystemClock, SipKeys::new()).expect("a window"),
-        |seen: &mut Deduplicator<SystemClock>, ids| {
-            ids.iter().map(|&id| u64::from(seen.insert(&id).is_fresh())).sum()
-        },
+        |seen: &mut Deduplicator<SystemClock>, ids| each(ids, |id| seen.insert(&id).is_fresh()),
     ));
+    cases.push(inserted("steadfast, batches of 64", shared, |seen, ids| {
+        let batches = ids.chunks(BATCH).map(|ids| seen.insert_all(ids));
+        batches.flatten().map(|answer| u64::from(answer.is_fresh())).sum()
+    }));
+    cases.push(inserted("steadfast, owner", local, |seen, ids| {
+        each(ids, |id| seen.insert(&id, Instant::ZERO).is_fresh())
+    }));
+    cases.push(inserted("steadfast, owner, batches of 64", local, |seen, ids| {
+        let mut fresh = 0;
+        for ids in ids.chunks(BATCH) {
+            seen.insert_all(ids, Instant::ZERO, |answer| fresh += u64::from(answer.is_fresh()));
+        }
+        fresh
+    }));
     cases.push(inserted(
-        group,
-        "steadfast, batches of 64",
-        || config().build().expect("a window"),
-        |seen: &mut Deduplicator, ids| {
-            let batches = ids.chunks(64).map(|ids| seen.insert_all(ids));
-            batches.flatten().map(|answer| u64::from(answer.is_fresh())).sum()
-        },
-    ));
-    cases.push(inserted(
-        group,
-        "steadfast, owner",
-        || config().local().expect("a window"),
-        |seen: &mut LocalDeduplicator, ids| {
-            let now = Instant::ZERO;
-            ids.iter().map(|&id| u64::from(seen.insert(&id, now).is_fresh())).sum()
-        },
-    ));
-    cases.push(inserted(
-        group,
-        "steadfast, owner, batches of 64",
-        || config().local().expect("a window"),
-        |seen: &mut LocalDeduplicator, ids| {
-            let (now, mut fresh) = (Instant::ZERO, 0);
-            for ids in ids.chunks(64) {
-                seen.insert_all(ids, now, |answer| fresh += u64::from(answer.is_fresh()));
-            }
-            fresh
-        },
-    ));
-    cases.push(inserted(
-        group,
         "steadfast, owner, dense",
         || config().dense(true).local().expect("a window"),
-        |seen: &mut LocalDeduplicator, ids| {
-            let now = Instant::ZERO;
-            ids.iter().map(|&id| u64::from(seen.insert(&id, now).is_fresh())).sum()
-        },
+        |seen, ids| each(ids, |id| seen.insert(&id, Instant::ZERO).is_fresh()),
     ));
-    let _ = given;
+    cases.push(inserted("Mutex<lru>", lru, |cache, ids| {
+        each(ids, |id| cache.lock().put(id, now()).is_none())
+    }));
+    cases.push(inserted("quick_cache", quick_cache, |cache, ids| {
+        each(ids, |id| quick_insert(cache, id))
+    }));
+    cases.push(inserted("moka", moka, |cache, ids| {
+        each(ids, |id| cache.entry(id).or_insert(()).is_fresh())
+    }));
+}
+
+/// How many of the repeats in the list everybody catches, in percent.
+pub fn caught() -> Vec<(&'static str, f64)> {
+    let (hand, lru, quick, moka, ours) =
+        (Mutex::new(ByHand::new()), lru(), quick_cache(), moka(), shared());
+    let mut exact = HashSet::new();
+    let mut repeats = 0_u32;
+    let mut found = [0_u32; 5];
+    for &id in ids() {
+        let is_fresh = [
+            hand.lock().insert(id),
+            lru.lock().put(id, now()).is_none(),
+            quick_insert(&quick, id),
+            moka.entry(id).or_insert(()).is_fresh(),
+            ours.insert(&id).is_fresh(),
+        ];
+        // All are within the last million.
+        if !exact.insert(id) {
+            repeats += 1;
+            for (found, is_fresh) in found.iter_mut().zip(is_fresh) {
+                *found += u32::from(!is_fresh);
+            }
+        }
+    }
+    let names = ["Mutex<HashSet + VecDeque>", "Mutex<lru>", "quick_cache", "moka", "steadfast"];
+    let share = |found| 100.0 * f64::from(found) / f64::from(repeats);
+    names.into_iter().zip(found.map(share)).collect()
+}
+
+/// Nanoseconds of each of ten million operations of ours, the clock's reading included: the median, the
+/// 99.99th percentile, and the slowest.
+pub fn slowest() -> [u64; 3] {
+    let seen = shared();
+    let mut times = Vec::with_capacity(12 * IDS);
+    for &id in ids().iter().cycle().take(12 * IDS) {
+        let start = now();
+        _ = black_box(seen.insert(&id));
+        times.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+    }
+    let times = &mut times[2 * IDS..];
+    times.sort_unstable();
+    [times[times.len() / 2], times[times.len() / 10_000 * 9_999], times[times.len() - 1]]
+}
+
+/// An instant that is over.
+fn now_zero() -> std::time::Instant {
+    static ZERO: OnceLock<std::time::Instant> = OnceLock::new();
+    *ZERO.get_or_init(now)
+}
+
+fn local() -> LocalDeduplicator {
+    config().local().expect("a window")
+}
+
+type Lru = Mutex<lru::LruCache<u64, std::time::Instant, foldhash::fast::RandomState>>;
+
+fn lru() -> Lru {
+    let ids = IDS.try_into().expect("a million");
+    Mutex::new(lru::LruCache::with_hasher(ids, foldhash::fast::RandomState::default()))
+}
+
+fn quick_cache() -> quick_cache::sync::Cache<u64, ()> {
+    quick_cache::sync::Cache::new(IDS)
+}
+
+fn quick_insert(cache: &quick_cache::sync::Cache<u64, ()>, id: u64) -> bool {
+    let mut is_fresh = false;
+    let inserted: Result<(), ()> = cache.get_or_insert_with(&id, || {
+        is_fresh = true;
+        Ok(())
+    });
+    black_box(inserted).is_ok() && is_fresh
+}
+
+fn moka() -> moka::sync::Cache<u64, ()> {
+    moka::sync::Cache::builder().max_capacity(IDS as u64).time_to_live(TTL).build()
+}
+
+/// Each takes the next 1,000 ids of the list, whichever thread it is.
+fn two(cases: &mut Vec<Case>) {
+    cases.push(together(
+        "Mutex<HashSet + VecDeque>",
+        || Mutex::new(ByHand::new()),
+        |set, ids| each(ids, |id| set.lock().insert(id)),
+    ));
+    cases.push(together("REF: a line, under one of 8 locks", locked_lines, |lines, ids| {
+        each(ids, |id| lines[usize::try_from(id % 8).unwrap_or(0)].lock().touch(id))
+    }));
+    cases.push(together("steadfast, time given", shared, |seen, ids| {
+        let now = CoarseClock.now();
+        each(ids, |id| seen.insert_at(&id, now).is_fresh())
+    }));
+    cases.push(together("steadfast, coarse clock", shared, |seen, ids| {
+        each(ids, |id| seen.insert(&id).is_fresh())
+    }));
+    cases.push(together("steadfast, batches of 64", shared, |seen, ids| {
+        let batches = ids.chunks(BATCH).map(|ids| seen.insert_all(ids));
+        batches.flatten().map(|answer| u64::from(answer.is_fresh())).sum()
+    }));
+    cases.push(together("quick_cache", quick_cache, |cache, ids| {
+        each(ids, |id| quick_insert(cache, id))
+    }));
+    cases.push(together("moka", moka, |cache, ids| {
+        each(ids, |id| cache.entry(id).or_insert(()).is_fresh())
+    }));
+}
+
+fn locked_lines() -> Vec<Mutex<Lines>> {
+    let each = || Mutex::new(Lines(vec![Line([1; 8]); IDS / 7 / 8]));
+    std::iter::repeat_with(each).take(8).collect()
+}
+
+fn together<T: Sync + 'static>(
+    name: &'static str,
+    new: impl Fn() -> T + 'static,
+    insert: impl Fn(&T, &[u64]) -> u64 + Copy + Send + Sync + 'static,
+) -> Case {
+    let share = move || -> &'static (T, AtomicUsize) {
+        let contender = new();
+        for _ in 0..2 {
+            ids().chunks(SIZE).for_each(|ids| _ = insert(&contender, ids));
+        }
+        Box::leak(Box::new((contender, AtomicUsize::new(0))))
+    };
+    // An operation is a call for one id: 64 of them at once, every 64th time.
+    Case::pair("dedup-shared", name, share, move |(contender, next), _| {
+        let mut left = 0;
+        move || {
+            if left == 0 {
+                let at = next.fetch_add(BATCH, Ordering::Relaxed) % (ALL - BATCH);
+                black_box(insert(black_box(contender), &ids()[at..at + BATCH]));
+                left = BATCH;
+            }
+            left -= 1;
+        }
+    })
 }

@@ -8,6 +8,7 @@ use arbitrary::Unstructured;
 
 pub mod backoff;
 pub mod circuit_breaker;
+pub mod deduplicator;
 pub mod policy;
 pub mod retry;
 pub mod sequence_tracker;
@@ -19,9 +20,10 @@ pub mod token_bucket;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("backoff", backoff::run),
     ("circuit_breaker", circuit_breaker::run),
+    ("deduplicator", deduplicator::run),
     ("policy", policy::run),
     ("retry", retry::run),
     ("sequence_tracker", sequence_tracker::run),

@@ -45,6 +45,11 @@ fn circuit_breaker_does_what_its_oracle_says_on_every_kept_input() {
 }
 
 #[test]
+fn deduplicator_does_what_its_oracle_says_on_every_kept_input() {
+    replay("deduplicator");
+}
+
+#[test]
 fn policies_do_what_their_oracle_says_on_every_kept_input() {
     replay("policy");
 }

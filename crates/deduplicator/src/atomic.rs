@@ -32,7 +32,7 @@ use crate::state::{Sighting, State, Stats};
 ///
 /// # Cost
 ///
-/// A lock of one of 16 shards, one cache miss if the window is larger than the caches, and a reading of the
+/// A lock of one of 8 shards, one cache miss if the window is larger than the caches, and a reading of the
 /// [coarse](CoarseClock) clock. It allocates when it is built, and never again. An id takes 30 bytes, however
 /// long it is.
 ///
@@ -70,7 +70,9 @@ pub(crate) struct Shards<T>(Box<[Shard<T>]>);
 struct Shard<T>(Mutex<T>);
 
 /// How many ids of a batch are sorted by their shards at once.
-const SORTED: usize = 64;
+const SORTED: usize = 128;
+/// And into how many piles at most.
+const PILES: usize = 64;
 
 impl<T> Shards<T> {
     pub(crate) fn new(
@@ -174,26 +176,35 @@ impl<C, S: BuildHasher> Deduplicator<C, S> {
         answers
     }
 
-    /// Of at most [`SORTED`] ids: shard by shard.
+    /// Of at most [`SORTED`] ids: shard by shard, each locked once.
     fn insert_some_at<I: Id>(&self, ids: &[I], now: Instant, answers: &mut [Sighting]) {
-        let mut order = [(0, 0); SORTED];
+        let shards = self.shards.0.len();
+        // Counted rather than compared. If there are more shards than that, some share a pile, which then
+        // has to be taken in several parts.
+        let pile = |id: Fingerprint| id.shard(shards.min(PILES));
         let mut fingerprints = [Fingerprint { low: 0, high: 0 }; SORTED];
-        for (at, id) in ids.iter().enumerate() {
-            fingerprints[at] = id.fingerprint(&self.ids);
-            order[at] = (fingerprints[at].shard(self.shards.0.len()), at);
+        let mut ends = [0; PILES];
+        for (fingerprint, id) in fingerprints.iter_mut().zip(ids) {
+            *fingerprint = id.fingerprint(&self.ids);
+            ends[pile(*fingerprint)] += 1;
         }
-        let order = &mut order[..ids.len()];
-        order.sort_unstable();
-        for same in order.chunk_by(|a, b| a.0 == b.0) {
-            let mut sorted = fingerprints;
-            for (to, &(_, from)) in sorted.iter_mut().zip(same) {
-                *to = fingerprints[from];
-            }
-            let mut order = same.iter();
-            self.shards.with(sorted[0], |state| {
-                state.insert_all(&sorted[..same.len()], now, |answer| {
-                    if let Some(&(_, at)) = order.next() {
-                        answers[at] = answer;
+        let mut sum = 0;
+        for end in &mut ends[..shards.min(PILES)] {
+            (*end, sum) = (sum, sum + *end);
+        }
+        let mut sorted = [Fingerprint { low: 0, high: 0 }; SORTED];
+        let mut places = [0; SORTED];
+        for (place, &fingerprint) in fingerprints[..ids.len()].iter().enumerate() {
+            let to = &mut ends[pile(fingerprint)];
+            (sorted[*to], places[*to]) = (fingerprint, place);
+            *to += 1;
+        }
+        let mut places = places.iter();
+        for same in sorted[..ids.len()].chunk_by(|a, b| a.shard(shards) == b.shard(shards)) {
+            self.shards.with(same[0], |state| {
+                state.insert_all(same, now, |answer| {
+                    if let Some(&place) = places.next() {
+                        answers[place] = answer;
                     }
                 });
             });

@@ -46,7 +46,8 @@ pub(crate) struct Ticket {
 /// [`commit`](Claim::commit) it when that is done. Dropping it gives it back: the first who waits for it, or
 /// the next who asks, gets it. `O` is how it holds the [`Claims`](crate::Claims).
 ///
-/// When its [lease](crate::Config::lease) is over, somebody else may get it; if nobody asks, it stays.
+/// When its [lease](crate::Config::lease) is over, somebody else may get it, or its place if there are as many
+/// claims as [may be](crate::Config::max_claims); if nobody asks, it stays.
 #[must_use = "a claim that is dropped is given back"]
 pub struct Claim<O: Deref<Target: Claimable>> {
     owner: O,
@@ -64,7 +65,8 @@ impl<O: Deref<Target: Claimable>> Claim<O> {
     ///
     /// # Errors
     ///
-    /// [`LeaseLost`] if the lease was over and somebody else got the claim: then nothing is remembered.
+    /// [`LeaseLost`] if the lease was over and somebody else got the claim or its place: then nothing is
+    /// remembered.
     pub fn commit(mut self) -> Result<(), LeaseLost> {
         self.end(None)
     }
@@ -94,7 +96,7 @@ impl<O: Deref<Target: Claimable>> Claim<O> {
     ///
     /// # Errors
     ///
-    /// [`LeaseLost`] if the lease was over and somebody else got the claim.
+    /// [`LeaseLost`] if the lease was over and somebody else got the claim or its place.
     pub fn extend(&mut self) -> Result<Instant, LeaseLost> {
         self.ticket.until = self.owner.claims().extend(self.ticket)?;
         Ok(self.ticket.until)

@@ -20,7 +20,7 @@ const MOST: usize = MAX_CAPACITY.saturating_mul(MAX_SHARDS);
 const SHARD: usize = 4_096;
 /// As many shards as there are unless something else is said, if there are enough ids.
 #[cfg(feature = "wait")]
-const USUAL_SHARDS: usize = 16;
+const USUAL_SHARDS: usize = 8;
 /// How long a claim is held unless something else is said.
 const LEASE: Duration = Duration::from_secs(60);
 /// How many claims there can be at once unless something else is said.
@@ -155,7 +155,7 @@ impl Config {
     /// How many locks a shared window has: a power of two from 1 to [`MAX_SHARDS`]. With one, the window
     /// has its capacity exactly; otherwise it may remember a few more.
     ///
-    /// Without it: 16, or less for a small window.
+    /// Without it: 8, or less for a small window.
     pub const fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
         self

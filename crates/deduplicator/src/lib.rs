@@ -99,6 +99,8 @@ mod data;
 #[cfg(feature = "wait")]
 mod error;
 mod fingerprint;
+#[cfg(feature = "wait")]
+mod flights;
 mod local;
 mod memory;
 #[cfg(feature = "wait")]

@@ -86,8 +86,9 @@ impl<V, S> Snapshot<V, S> {
         if self.is_wide != config.is_wide {
             return Err(RestoreError::Width { is_wide: self.is_wide });
         }
-        if let Some(id) = self.ids.iter().find(|id| id.age_ns > u64::MAX / 2) {
-            return Err(RestoreError::TooOld { age: Duration::from_nanos(id.age_ns) });
+        if let Some(age) = self.ids.iter().map(Remembered::longest).find(|&age| age > u64::MAX / 2)
+        {
+            return Err(RestoreError::TooOld { age: Duration::from_nanos(age) });
         }
         self.sort();
         Ok(())
@@ -106,8 +107,13 @@ impl<V> Remembered<V> {
         }
     }
 
-    /// The record at a time by the window's own count, which is ahead of the clock by as much as the oldest
-    /// takes.
+    /// The longer of its ages.
+    fn longest(&self) -> u64 {
+        self.age_ns.max(self.first_age_ns)
+    }
+
+    /// The record at a time by the window's own count, which is ahead of the clock by as much as the longest
+    /// age takes.
     fn record(&self, now: u64) -> Record {
         Record {
             id: self.fingerprint,
@@ -118,9 +124,11 @@ impl<V> Remembered<V> {
     }
 }
 
-/// How far a window's count has to be ahead of the clock for the oldest id, the first of them.
+/// How far a window's count has to be ahead of the clock for the longest age. With sights that renew, that
+/// need not be the oldest id's.
 fn ahead<V>(ids: &[Remembered<V>], now: Instant) -> u64 {
-    ids.first().map_or(0, |oldest| oldest.age_ns.saturating_sub(now.as_nanos()))
+    let longest = ids.iter().map(Remembered::longest).max();
+    longest.map_or(0, |age| age.saturating_sub(now.as_nanos()))
 }
 
 impl<C: Clock, S: Clone> Deduplicator<C, S> {

@@ -53,6 +53,8 @@ use self::push::Push;
 pub(crate) use self::ring::Record;
 
 mod index;
+#[cfg(feature = "wait")]
+mod kept;
 mod push;
 mod ring;
 mod values;
@@ -60,7 +62,7 @@ mod values;
 /// How many old positions leave in a step.
 const LEAVING: u32 = 16;
 /// How many ids of a batch are looked for at once.
-pub(crate) const AT_ONCE: usize = 16;
+pub(crate) const AT_ONCE: usize = 64;
 
 /// What stands beside the ring, for each slot of it.
 pub trait Beside {
@@ -163,11 +165,6 @@ impl<M, B> State<M, B> {
     /// How many ids it remembers at most.
     pub const fn capacity(&self) -> usize {
         self.terms.capacity as usize
-    }
-
-    #[cfg(feature = "wait")]
-    pub(crate) const fn beside(&mut self) -> &mut B {
-        &mut self.beside
     }
 }
 
@@ -274,44 +271,6 @@ impl<M: Memory, B: Beside> State<M, B> {
     /// What was counted since it was made.
     pub const fn stats(&self) -> Stats {
         self.stats
-    }
-
-    /// The ids that are remembered, oldest first.
-    #[cfg(feature = "wait")]
-    pub(crate) fn records(&self, now: Instant) -> impl Iterator<Item = (usize, Record)> {
-        let now = self.count(now);
-        let slots = (0..self.era.span).map(|position| self.slot(position));
-        slots
-            .filter(move |&slot| {
-                self.time(slot) != ring::HOLE && !self.is_over(self.time(slot), now)
-            })
-            .map(|slot| (slot, self.record(slot)))
-    }
-
-    /// An id was seen again.
-    #[cfg(feature = "wait")]
-    pub(crate) const fn count_duplicate(&mut self) {
-        self.stats.duplicates += 1;
-    }
-
-    /// The slot and the record of an id that is remembered.
-    #[cfg(feature = "wait")]
-    pub(crate) fn look(&self, id: Fingerprint, now: Instant) -> Option<(usize, Record)> {
-        let now = self.count(now);
-        let slot = self.find(id)?.slot;
-        (!self.is_over(self.time(slot), now)).then(|| (slot, self.record(slot)))
-    }
-
-    /// Remembers an id with what belongs to it, in place of whatever was known of it. Returns its slot.
-    #[cfg(feature = "wait")]
-    pub(crate) fn put(&mut self, id: Fingerprint, payload: u64, now: Instant) -> usize {
-        let now = self.observe(now);
-        if let Some(found) = self.find(id) {
-            self.dig(found);
-            self.beside.gone(found.slot);
-        }
-        self.stats.fresh += 1;
-        self.append_record(None, Record { id, time: now, first: now, payload })
     }
 
     /// Its own count of the clock's time, and never back.
@@ -427,17 +386,19 @@ impl<M: Memory, B: Beside> State<M, B> {
     }
 
     /// Takes the next position, of which there is one. Returns its slot.
-    #[inline]
+    // Called out of line, it takes a fifth more instructions a new id.
+    #[inline(always)]
     fn add(&mut self, id: Fingerprint, home: Home, now: u64) -> usize {
-        let slot = self.tail as usize;
-        let stamp = self.era.advance();
-        let next = self.tail + 1;
-        self.tail = if next == self.terms.places { 0 } else { next };
-        let entry = home.tag | stamp;
-        if !self.memory.lines_mut()[home.line].put(entry, self.era) {
+        let slot = self.tail;
+        self.tail = if slot + 1 == self.terms.places { 0 } else { slot + 1 };
+        let entry = home.tag | self.era.advance();
+        let era = self.era;
+        // OK: a slot.
+        let slot = slot as usize;
+        self.write(slot, id, now);
+        if !self.memory.lines_mut()[home.line].put(entry, era) {
             self.link_after(entry, home.line);
         }
-        self.write(slot, id, now);
         slot
     }
 
@@ -462,14 +423,19 @@ impl<M: Memory, B: Beside> State<M, B> {
         }
     }
 
-    /// A line is refreshed, every eighth time.
+    /// Every eighth time, a line is refreshed.
     #[inline]
     fn refresh(&mut self) {
         if self.era.next % 8 == 0 {
-            let (stale, era) = (self.stale as usize, self.era);
-            self.memory.lines_mut()[stale].refresh(era);
-            self.stale = if self.stale + 1 == self.terms.lines { 0 } else { self.stale + 1 };
+            self.refresh_next();
         }
+    }
+
+    #[inline(never)]
+    fn refresh_next(&mut self) {
+        let (stale, era) = (self.stale as usize, self.era);
+        self.memory.lines_mut()[stale].refresh(era);
+        self.stale = if self.stale + 1 == self.terms.lines { 0 } else { self.stale + 1 };
     }
 
     #[inline]
@@ -547,29 +513,27 @@ impl<M: Memory, B: Beside> State<M, B> {
         if line + 1 == self.terms.lines as usize { 0 } else { line + 1 }
     }
 
-    /// Touches the lines of some ids, so that they are on their way together.
+    /// Touches the lines of some ids, and then the positions of those that seem to be there, so that they
+    /// are on their way together.
     #[inline]
     pub(crate) fn prepare(&self, ids: &[Fingerprint]) {
         let lines = self.memory.lines();
         let touched = ids.iter().map(|id| lines[id.home(self.terms.lines)].entry(0));
         core::hint::black_box(touched.fold(0, |all, entry| all ^ entry));
+        let touched = ids.iter().filter_map(|&id| {
+            let Home { line, tag } = self.home(id);
+            lines[line].may_have(tag, self.era.mask).then(|| self.touch(line, tag))
+        });
+        core::hint::black_box(touched.fold(0, |all, time| all ^ time));
     }
 
-    /// Its count is to be so far ahead of the clock. For a window that has not begun.
-    #[cfg(feature = "wait")]
-    pub(crate) const fn set_ahead(&mut self, ahead: u64) {
-        self.ahead = ahead;
-    }
-
-    /// Restores an id; to be given the oldest first. Returns its slot.
-    #[cfg(feature = "wait")]
-    pub(crate) fn restore(&mut self, record: Record) -> usize {
-        if let Some(found) = self.find(record.id) {
-            self.dig(found);
-            self.beside.gone(found.slot);
-        }
-        self.latest = self.latest.max(record.time);
-        self.append_record(None, record)
+    #[inline(never)]
+    fn touch(&self, line: usize, tag: u32) -> u64 {
+        let entries = &self.memory.lines()[line];
+        let positions = entries
+            .lanes(tag, self.era.mask)
+            .filter_map(|lane| self.era.position(entries.entry(lane)));
+        positions.fold(0, |all, position| all ^ self.time(self.slot(position)))
     }
 }
 

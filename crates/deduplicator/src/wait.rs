@@ -13,9 +13,10 @@ use steadfast_core::wait::{Attempt, Gate, Limit, Outlook, Turn, Wait};
 use steadfast_core::{Clock, Instant, Line, Timer};
 
 use crate::claim::{Acquired, Claim, Claimable, Ticket};
-use crate::claims::{Answer, Claims, Flight, NO_PAYLOAD, Turned};
+use crate::claims::Claims;
 use crate::error::{AcquireError, WaitError};
 use crate::fingerprint::{Fingerprint, Id};
+use crate::flights::{Answer, Flight, NO_PAYLOAD, Turned};
 
 impl<V, C: Timer, S: BuildHasher> Claims<V, C, S> {
     /// A claim on an id, or what came of it: waits while somebody else is at it.
@@ -143,11 +144,15 @@ impl<O: Deref<Target: Claimable<Clock: Timer>> + Clone> Acquire<O> {
         self
     }
 
-    /// One look: over, or the wait for what comes of it.
-    fn look(&mut self) -> Result<Result<Acquired<O>, AcquireError>, Wait<Queued<O>>> {
+    /// One look: over, or the wait for what comes of it. Whoever has waited and was told to look anew is
+    /// given what he finds, also after his deadline.
+    fn look(
+        &mut self,
+        has_waited: bool,
+    ) -> Result<Result<Acquired<O>, AcquireError>, Wait<Queued<O>>> {
         let claims = self.owner.claims();
         let now = claims.clock.now();
-        if matches!(self.limit, Limit::Deadline(deadline) if now > deadline) {
+        if !has_waited && matches!(self.limit, Limit::Deadline(deadline) if now > deadline) {
             return Ok(Err(AcquireError::TimedOut));
         }
         self.limit.resolve(now);
@@ -184,8 +189,9 @@ impl<O: Deref<Target: Claimable<Clock: Timer>> + Clone> Acquire<O> {
     /// Blocks this thread until there is an answer, or the wait fails.
     #[cfg(feature = "std")]
     pub fn wait(mut self) -> Result<Acquired<O>, AcquireError> {
+        let mut has_waited = false;
         loop {
-            match self.look() {
+            match self.look(has_waited) {
                 Ok(result) => return result,
                 Err(wait) => {
                     if let Some(result) = self.ended(wait.wait()) {
@@ -193,6 +199,7 @@ impl<O: Deref<Target: Claimable<Clock: Timer>> + Clone> Acquire<O> {
                     }
                 }
             }
+            has_waited = true;
         }
     }
 }
@@ -204,6 +211,7 @@ impl<O: Deref<Target: Claimable<Clock: Timer>> + Clone> Future for Acquire<O> {
     type Output = Result<Acquired<O>, AcquireError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut has_waited = false;
         loop {
             if let Some(wait) = &mut self.wait {
                 let ended = ready!(Pin::new(wait).poll(cx));
@@ -211,8 +219,9 @@ impl<O: Deref<Target: Claimable<Clock: Timer>> + Clone> Future for Acquire<O> {
                 if let Some(result) = self.ended(ended) {
                     return Poll::Ready(result);
                 }
+                has_waited = true;
             }
-            match self.look() {
+            match self.look(has_waited) {
                 Ok(result) => return Poll::Ready(result),
                 Err(wait) => self.wait = Some(wait),
             }

@@ -182,7 +182,7 @@ mod rates {
     fn of_parts_of_an_id_there_is_one_more() {
         let cases = [
             (Duration::from_millis(1_500), 3, 5),
-            (Duration::from_millis(1_000), 3, 3),
+            (Duration::from_secs(1), 3, 3),
             (NANOSECOND, 1, 1),
             (NANOSECOND, 1_000_000_000, 1),
             (NANOSECOND, 1_000_000_001, 2),

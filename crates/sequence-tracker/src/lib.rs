@@ -110,6 +110,8 @@ mod error;
 mod gaps;
 mod nack;
 mod replay;
+#[cfg(feature = "wait")]
+mod seats;
 mod state;
 mod stats;
 #[cfg(feature = "wait")]
@@ -134,5 +136,5 @@ pub use crate::stats::{Jitter, Stats};
 #[cfg(feature = "wait")]
 pub use crate::tracker::SequenceTracker;
 #[cfg(feature = "wait")]
-pub use crate::wait::{Acquire, Awaited, Seen};
+pub use crate::wait::{Acquire, Awaited};
 pub use crate::width::Width;

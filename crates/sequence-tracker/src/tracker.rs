@@ -17,13 +17,14 @@ use core::ops::RangeInclusive;
 
 use steadfast_backoff::Random;
 use steadfast_core::feed::Feed;
-use steadfast_core::sync::Mutex;
 use steadfast_core::sync::atomic::AtomicU64;
-use steadfast_core::{Clock, Instant, Signal, Step, SystemClock, update};
+use steadfast_core::sync::{Arc, Mutex};
+use steadfast_core::{Clock, Instant, Step, SystemClock, update};
 
 use crate::changes::Changes;
 use crate::config::{Config, ConfigError};
 use crate::gaps::{Gap, Run};
+use crate::seats::{Seat, Seats};
 use crate::state::{Arrival, Batch, Change, Due, Heap, Notes, RangeError, State};
 use crate::stats::Stats;
 use crate::wait::Seen;
@@ -57,8 +58,7 @@ pub struct SequenceTracker<C = SystemClock> {
     next: AtomicU64,
     width: Width,
     inner: Mutex<Inner>,
-    /// Raised when what somebody waits for may have come.
-    arrived: Signal<C>,
+    clock: C,
     feed: Feed<Change>,
 }
 
@@ -66,11 +66,7 @@ pub(crate) struct Inner {
     state: State<Heap, Log>,
     rng: Random,
     /// Those who have to be told about numbers in order, too.
-    pub(crate) waiters: u32,
-    /// The lowest number that somebody waits for.
-    pub(crate) awaited: Option<u64>,
-    /// The run in which they began to wait.
-    run: u64,
+    pub(crate) seats: Seats,
 }
 
 /// What happened to the gaps since it was last published; nothing before somebody wants to read it.
@@ -99,12 +95,12 @@ impl Config {
     /// If there can be no such tracker.
     pub fn build_seeded<C>(self, clock: C, rng: Random) -> Result<SequenceTracker<C>, ConfigError> {
         let log = Log { is_read: false, changes: Vec::new(), count: 0 };
-        let inner = Inner { state: self.state_with(log)?, rng, waiters: 0, awaited: None, run: 0 };
+        let inner = Inner { state: self.state_with(log)?, rng, seats: Seats::default() };
         Ok(SequenceTracker {
             next: AtomicU64::new(0),
             width: self.width,
             inner: Mutex::new(inner),
-            arrived: Signal::new(clock),
+            clock,
             feed: Feed::new(),
         })
     }
@@ -355,19 +351,15 @@ impl<C> SequenceTracker<C> {
 
     /// The clock.
     pub const fn clock(&self) -> &C {
-        self.arrived.clock()
-    }
-
-    pub(crate) const fn arrived(&self) -> &Signal<C> {
-        &self.arrived
+        &self.clock
     }
 
     /// Whether everything through `number` has come; if not, what is missing of it if it is `late`, and
-    /// otherwise it is awaited from now on.
-    pub(crate) fn await_through(&self, number: u64, since: Option<u64>, late: bool) -> Seen {
+    /// otherwise where to wait for it: in the same `seat` as before, unless that is over.
+    pub(crate) fn await_through(&self, number: u64, seat: Option<&Arc<Seat>>, late: bool) -> Seen {
         self.with(|inner| {
             let run = inner.state.stats().restarts;
-            if since.is_some_and(|since| since != run) {
+            if seat.is_some_and(|seat| seat.run() != run) {
                 return Seen::Over;
             }
             match inner.state.proof(number) {
@@ -376,25 +368,22 @@ impl<C> SequenceTracker<C> {
                 None if late => return Seen::Late { missing: inner.missing_through(number) },
                 None => (),
             }
-            if since.is_none() {
-                inner.waiters += 1;
-            }
-            let lowest = inner.awaited.map_or(number, |awaited| awaited.min(number));
-            (inner.awaited, inner.run) = (Some(lowest), run);
-            // RACE: whoever brings it raises the signal after this lock. Model:
-            // `what_comes_while_joining_is_seen`.
-            Seen::NotYet { signals: self.arrived.count(), run }
+            // RACE: whoever brings it finds the seat under this lock, and wakes it, perhaps before anybody
+            // is in its line. Model: `what_comes_while_joining_is_seen`.
+            Seen::NotYet(match seat.filter(|seat| !seat.is_over()) {
+                Some(seat) => Arc::clone(seat),
+                None => inner.seats.join(number, run),
+            })
         })
     }
 
     /// One waits less.
-    pub(crate) fn stop_waiting(&self) {
-        self.with(|inner| {
-            inner.waiters -= 1;
-            if inner.waiters == 0 {
-                inner.awaited = None;
-            }
-        });
+    pub(crate) fn stop_waiting(&self, number: u64, seat: &Seat) {
+        // RACE: what is awaited may come just now; then the seat was taken out, and is left alone. Model:
+        // `a_wait_that_is_dropped_while_its_number_comes_takes_no_wake_up_with_it`.
+        if !seat.is_over() {
+            self.with(|inner| inner.seats.leave(number, seat));
+        }
     }
 
     /// Looks at the machine.
@@ -412,19 +401,20 @@ impl<C> SequenceTracker<C> {
 
     /// Changes the machine, and tells those whom it concerns.
     fn change<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
-        let (answer, wakes, changes, last) = self.with(|inner| {
+        let (answer, over, changes, last) = self.with(|inner| {
             let answer = f(inner);
             let log = inner.state.notes();
             let (changes, last) = (mem::take(&mut log.changes), log.count);
-            (answer, inner.has_come(), changes, last)
+            (answer, inner.take_out(), changes, last)
         });
         // OK: they are counted.
         let first = last - changes.len() as u64;
         for (change, number) in changes.into_iter().zip(first + 1..) {
             self.feed.publish(change, |_| number);
         }
-        if wakes {
-            self.arrived.raise();
+        // All are woken before the first is dropped, which may run anybody's code.
+        for seat in &over {
+            seat.wake();
         }
         answer
     }
@@ -438,7 +428,7 @@ impl<C> SequenceTracker<C> {
 
     /// Lets those who come in order do so, unless somebody has to be told about them.
     fn put_next(&self, inner: &Inner) {
-        let next = if inner.waiters == 0 { inner.state.next() } else { 0 };
+        let next = if inner.seats.is_empty() { inner.state.next() } else { 0 };
         update(&self.next, |_| Step::Replace(next, ()));
     }
 }
@@ -459,17 +449,12 @@ impl Inner {
         missing
     }
 
-    /// Whether what somebody waits for has come.
-    pub(crate) fn has_come(&mut self) -> bool {
-        let Some(awaited) = self.awaited else { return false };
-        let run = self.state.stats().restarts;
-        let come = self.state.contiguous_through().is_some_and(|through| through >= awaited);
-        let tells = come || mem::replace(&mut self.run, run) != run;
-        if tells {
-            // Whoever is not served waits anew.
-            self.awaited = None;
+    /// Takes out the seats of those who have something to see.
+    fn take_out(&mut self) -> Vec<Arc<Seat>> {
+        if self.seats.is_empty() {
+            return Vec::new();
         }
-        tells
+        self.seats.take_out(self.state.contiguous_through(), self.state.stats().restarts)
     }
 }
 

@@ -8,11 +8,13 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
-use steadfast_core::wait::Wait;
-use steadfast_core::{Clock, Instant, Signal, Timer};
+use steadfast_core::sync::Arc;
+use steadfast_core::wait::{Attempt, Gate, Limit, Outlook, Turn, Wait};
+use steadfast_core::{Clock, Instant, Line, Raised, Timer};
 
 use crate::error::AcquireError;
 use crate::gaps::Run;
+use crate::seats::Seat;
 use crate::tracker::SequenceTracker;
 
 impl<C: Timer> SequenceTracker<C> {
@@ -23,9 +25,8 @@ impl<C: Timer> SequenceTracker<C> {
     /// with [`AcquireError::Lost`] as soon as nothing else is missing.
     ///
     /// `number` is a 64-bit one: see [`extend`](Self::extend). While somebody waits, numbers in order take
-    /// the lock, too. When the lowest number that anybody waits for has come, all who wait are woken, and
-    /// wait anew if theirs has not: meant for a few who wait, not for one a number (a thousand who wait for
-    /// as many numbers are woken half a million times).
+    /// the lock, too. However many wait, each is woken once: when everything up to its own number has come
+    /// or was lost, when the stream begins anew, or at its deadline; not for what others wait for.
     ///
     /// # Cancel safety
     ///
@@ -73,59 +74,30 @@ pub trait Awaited {
     /// The clock and timer.
     type Timer: Timer;
 
-    /// What is raised when something may have come.
-    fn signal(&self) -> &Signal<Self::Timer>;
-
-    /// Whether it has come; if not, what is missing of it if it is `late`, and otherwise it is awaited
-    /// from now on. `since` is the restart before which the wait began.
-    fn look(&self, number: u64, since: Option<u64>, late: bool) -> Seen;
-
-    /// One waits less.
-    fn leave(&self);
-}
-
-/// What somebody sees who waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
-    /// It has come, through this number.
-    Come(u64),
-    /// Nothing of it is missing any more, but some of it was lost.
-    Lost {
-        /// Through which number nothing is missing.
-        through: u64,
-        /// From the lowest to the highest that is lost.
-        lost: Run,
-    },
-    /// Not yet, and it is too late to wait.
-    Late {
-        /// What is missing of it.
-        missing: Vec<RangeInclusive<u64>>,
-    },
-    /// Not yet, in this run, after so many signals.
-    NotYet {
-        /// How often the signal was raised before.
-        signals: u64,
-        /// Which run of the stream it is.
-        run: u64,
-    },
-    /// The run is over.
-    Over,
+    /// The tracker itself.
+    fn tracker(&self) -> &SequenceTracker<Self::Timer>;
 }
 
 impl<C: Timer> Awaited for SequenceTracker<C> {
     type Timer = C;
 
-    fn signal(&self) -> &Signal<C> {
-        self.arrived()
+    fn tracker(&self) -> &Self {
+        self
     }
+}
 
-    fn look(&self, number: u64, since: Option<u64>, late: bool) -> Seen {
-        self.await_through(number, since, late)
-    }
-
-    fn leave(&self) {
-        self.stop_waiting();
-    }
+/// What somebody sees who waits.
+pub(crate) enum Seen {
+    /// It has come, through this number.
+    Come(u64),
+    /// Nothing of it is missing any more, but some of it was lost: from the lowest to the highest.
+    Lost { through: u64, lost: Run },
+    /// Not yet, and it is too late to wait.
+    Late { missing: Vec<RangeInclusive<u64>> },
+    /// Not yet: here one waits for it.
+    NotYet(Arc<Seat>),
+    /// The run is over.
+    Over,
 }
 
 /// The wait that [`SequenceTracker::acquire`] returns: `.await` it, or call [`.wait()`](Acquire::wait).
@@ -136,34 +108,32 @@ pub struct Acquire<O: Deref<Target: Awaited> + Clone> {
     owner: O,
     number: u64,
     limit: Limit,
-    /// The run in which it began to wait.
-    run: Option<u64>,
-    wait: Option<Wait<SignalOf<O>>>,
+    /// Where it sits since it began to wait.
+    seat: Option<Arc<Seat>>,
+    wait: Option<Wait<Seated<O>>>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Limit {
-    None,
-    /// From the first poll.
-    Timeout(Duration),
-    Deadline(Instant),
+/// Somebody who waits for a number.
+struct Sitter<O> {
+    owner: O,
+    seat: Arc<Seat>,
 }
 
-/// The tracker as what is waited for.
-struct SignalOf<O>(O);
+/// The same as what is waited at.
+struct Seated<O>(Sitter<O>);
 
-impl<O: Deref<Target: Awaited>> Deref for SignalOf<O> {
-    type Target = Signal<<O::Target as Awaited>::Timer>;
+impl<O> Deref for Seated<O> {
+    type Target = Sitter<O>;
 
-    fn deref(&self) -> &Self::Target {
-        self.0.signal()
+    fn deref(&self) -> &Sitter<O> {
+        &self.0
     }
 }
 
 impl<O: Deref<Target: Awaited> + Clone> Acquire<O> {
     /// [`SequenceTracker::acquire`] for any way to hold it.
     pub const fn new(owner: O, number: u64) -> Self {
-        Self { owner, number, limit: Limit::None, run: None, wait: None }
+        Self { owner, number, limit: Limit::None, seat: None, wait: None }
     }
 
     /// Fails once `timeout` has passed since the first poll. Replaces an earlier limit.
@@ -178,21 +148,19 @@ impl<O: Deref<Target: Awaited> + Clone> Acquire<O> {
         self
     }
 
-    /// One look: over, or the wait for the next.
-    fn look(&mut self) -> Result<Result<u64, AcquireError>, Wait<SignalOf<O>>> {
-        let now = self.owner.signal().clock().now();
-        if let Limit::Timeout(timeout) = self.limit {
-            self.limit = Limit::Deadline(now.saturating_add(timeout));
-        }
-        let is_late = matches!(self.limit, Limit::Deadline(deadline) if now >= deadline);
-        match self.owner.look(self.number, self.run, is_late) {
+    /// One look: over, or the wait for another.
+    fn look(&mut self) -> Result<Result<u64, AcquireError>, Wait<Seated<O>>> {
+        let tracker = self.owner.tracker();
+        let now = tracker.clock().now();
+        self.limit.resolve(now);
+        match tracker.await_through(self.number, self.seat.as_ref(), self.limit.passed(now)) {
             Seen::Come(through) => Ok(Ok(through)),
             Seen::Lost { through, lost } => Ok(Err(AcquireError::Lost { through, lost })),
             Seen::Late { missing } => Ok(Err(AcquireError::TimedOut { missing })),
             Seen::Over => Ok(Err(AcquireError::Restarted)),
-            Seen::NotYet { signals, run } => {
-                self.run = Some(run);
-                let wait = Wait::new(SignalOf(self.owner.clone()), signals);
+            Seen::NotYet(seat) => {
+                self.seat = Some(Arc::clone(&seat));
+                let wait = Wait::new(Seated(Sitter { owner: self.owner.clone(), seat }), ());
                 match self.limit {
                     Limit::Deadline(deadline) => Err(wait.deadline(deadline)),
                     Limit::None | Limit::Timeout(_) => Err(wait),
@@ -203,8 +171,8 @@ impl<O: Deref<Target: Awaited> + Clone> Acquire<O> {
 
     /// Waits no more.
     fn leave(&mut self) {
-        if self.run.take().is_some() {
-            self.owner.leave();
+        if let Some(seat) = self.seat.take() {
+            self.owner.tracker().stop_waiting(self.number, &seat);
         }
     }
 
@@ -215,7 +183,7 @@ impl<O: Deref<Target: Awaited> + Clone> Acquire<O> {
             match self.look() {
                 Ok(result) => return result,
                 Err(wait) => {
-                    let _raised = wait.wait();
+                    let (Ok(()) | Err(Raised)) = wait.wait();
                 }
             }
         }
@@ -231,7 +199,7 @@ impl<O: Deref<Target: Awaited> + Clone> Future for Acquire<O> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             if let Some(wait) = &mut self.wait {
-                let _raised = ready!(Pin::new(wait).poll(cx));
+                let (Ok(()) | Err(Raised)) = ready!(Pin::new(wait).poll(cx));
                 self.wait = None;
             }
             match self.look() {
@@ -258,4 +226,46 @@ impl<O: Deref<Target: Awaited> + Clone> fmt::Debug for Acquire<O> {
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
+}
+
+/// Nobody gets through: whoever is woken looks for himself.
+impl<O: Deref<Target: Awaited>> Gate for Sitter<O> {
+    type Timer = <O::Target as Awaited>::Timer;
+    type Request = ();
+    type Pass = ();
+    type Grant<P: Deref<Target = Self>> = ();
+    type Error = Raised;
+
+    fn timer(&self) -> &Self::Timer {
+        self.owner.tracker().clock()
+    }
+
+    fn line(&self) -> &Line {
+        self.seat.line()
+    }
+
+    fn max_waiters(&self) -> u32 {
+        u32::MAX
+    }
+
+    fn weight(&self, (): ()) -> u64 {
+        1
+    }
+
+    fn attempt(&self, (): (), _turn: Turn, _now: Instant) -> Attempt<(), Raised> {
+        self.never(()).map_or(Attempt::NotNow, Attempt::Refused)
+    }
+
+    fn outlook(&self, _ahead: u128, _weight: u64, _now: Instant) -> Outlook {
+        Outlook::Event { again: Instant::MAX }
+    }
+
+    fn never(&self, (): ()) -> Option<Raised> {
+        self.seat.is_over().then_some(Raised)
+    }
+
+    /// A seat that is over wakes its line, whether anybody is there or not.
+    fn mark(&self, _is_occupied: bool) {}
+
+    fn admit<P: Deref<Target = Self>>(_owner: P, (): ()) {}
 }

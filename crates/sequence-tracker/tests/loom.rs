@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use futures::StreamExt;
 use loom::cell::UnsafeCell;
@@ -547,6 +547,141 @@ fn whoever_waits_for_more_is_not_forgotten() {
         for (waiter, number) in waiters.into_iter().zip([2, 3]) {
             assert!(waiter.join().unwrap().is_ok_and(|through| through >= number));
         }
+        assert_lock_free(&tracker);
+    });
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(AtomicU64);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A wait that was polled once, what it saw, and how often it is woken.
+struct Polled {
+    wait: Acquire<Arc<Tracker>>,
+    seen: Poll<Result<u64, AcquireError>>,
+    woken: Arc<Woken>,
+}
+
+impl Polled {
+    fn new(tracker: &Arc<Tracker>, number: u64) -> Self {
+        let (mut wait, woken) = (Acquire::new(Arc::clone(tracker), number), Arc::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let seen = Pin::new(&mut wait).poll(&mut Context::from_waker(&waker));
+        Self { wait, seen, woken }
+    }
+
+    fn wakes(&self) -> u64 {
+        self.woken.0.load(Ordering::Relaxed)
+    }
+
+    /// Over by now: with the first poll, or woken once for the second.
+    #[track_caller]
+    fn ends(mut self) -> Result<u64, AcquireError> {
+        assert_eq!(self.wakes(), u64::from(self.seen.is_pending()));
+        match self.seen {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => block_on(&mut self.wait),
+        }
+    }
+}
+
+#[test]
+fn a_waiter_is_woken_by_its_own_number_and_not_by_a_lower_one() {
+    // While it joins, a lower one comes, for which somebody else waits.
+    model(|| {
+        let tracker = Arc::new(begun());
+        let lower = Polled::new(&tracker, 2);
+        let other = Arc::clone(&tracker);
+        let thread = thread::spawn(move || other.record(2));
+        let waiter = Polled::new(&tracker, 3);
+        assert_eq!(thread.join().unwrap(), Arrival::Next);
+        assert!(waiter.seen.is_pending());
+        assert_eq!((lower.ends(), waiter.wakes()), (Ok(2), 0));
+        tracker.record(3);
+        assert_eq!(waiter.ends(), Ok(3));
+        assert_lock_free(&tracker);
+    });
+    // The lower one and its own.
+    model(|| {
+        let tracker = Arc::new(begun());
+        let other = Arc::clone(&tracker);
+        let thread = thread::spawn(move || [2, 3].map(|number| other.record(number)));
+        let waiter = Polled::new(&tracker, 3);
+        assert_eq!(thread.join().unwrap(), [Arrival::Next; 2]);
+        assert_eq!(waiter.ends(), Ok(3));
+        assert_lock_free(&tracker);
+    });
+}
+
+#[test]
+fn two_who_wait_for_one_number_are_both_woken_by_it() {
+    wide_model(|| {
+        let tracker = Arc::new(begun());
+        let others = Arc::clone(&tracker);
+        let waiter = thread::spawn(move || acquired(&others, 2));
+        let others = Arc::clone(&tracker);
+        let recorder = thread::spawn(move || others.record(2));
+        assert_eq!(acquired(&tracker, 2), Ok(2));
+        assert_eq!(waiter.join().unwrap(), Ok(2));
+        assert_eq!(recorder.join().unwrap(), Arrival::Next);
+        assert_lock_free(&tracker);
+    });
+}
+
+#[test]
+fn a_wait_that_is_dropped_while_its_number_comes_takes_no_wake_up_with_it() {
+    // One seat, and two seats of which the lower is given up.
+    for number in [2, 3] {
+        model(move || {
+            let tracker = Arc::new(begun());
+            let dropped = Polled::new(&tracker, 2);
+            let stays = Polled::new(&tracker, number);
+            let other = Arc::clone(&tracker);
+            let thread = thread::spawn(move || other.record_range(2..=3).unwrap().fresh);
+            drop(dropped);
+            assert_eq!(thread.join().unwrap(), 2);
+            assert_eq!(stays.ends(), Ok(3));
+            assert_lock_free(&tracker);
+        });
+    }
+}
+
+#[test]
+fn a_seat_that_the_last_leaves_is_not_the_next_ones() {
+    wide_model(|| {
+        let tracker = Arc::new(begun());
+        let leaves = Polled::new(&tracker, 2);
+        let others = Arc::clone(&tracker);
+        let waiter = thread::spawn(move || acquired(&others, 2));
+        let others = Arc::clone(&tracker);
+        let recorder = thread::spawn(move || others.record(2));
+        drop(leaves);
+        assert_eq!(waiter.join().unwrap(), Ok(2));
+        assert_eq!(recorder.join().unwrap(), Arrival::Next);
+        assert_lock_free(&tracker);
+    });
+}
+
+#[test]
+fn the_end_of_a_run_wakes_all_who_wait_and_nobody_of_the_next() {
+    model(|| {
+        let tracker = Arc::new(begun());
+        let waits = [2, 9].map(|number| Polled::new(&tracker, number));
+        let other = Arc::clone(&tracker);
+        let thread = thread::spawn(move || other.reset());
+        let joins = Polled::new(&tracker, 9);
+        assert_eq!(thread.join().unwrap(), 0);
+        assert_eq!(waits.map(Polled::ends), [const { Err(AcquireError::Restarted) }; 2]);
+        let of_the_next_run = joins.seen.is_pending() && joins.wakes() == 0;
+        tracker.record_range(1..=9).unwrap();
+        let end = if of_the_next_run { Ok(9) } else { Err(AcquireError::Restarted) };
+        assert_eq!(joins.ends(), end);
         assert_lock_free(&tracker);
     });
 }

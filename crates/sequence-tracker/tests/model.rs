@@ -66,7 +66,8 @@ impl Setup {
         is_watched: false,
     };
 
-    fn fitted(mut self) -> Self {
+    /// The nearest that can be built.
+    pub fn fitted(mut self) -> Self {
         self.bits = self.bits.clamp(2, 64);
         self.stretch = if self.bits == 64 { self.stretch.min(56) } else { 0 };
         let wire = Width::new(self.bits).unwrap().max() >> self.stretch;

@@ -398,6 +398,140 @@ mod acquire {
         assert_eq!(poll(&mut high), Poll::Ready(Ok(2)));
     }
 
+    /// So many who wait for as many numbers, each polled once, and all wakes there are.
+    fn many_who_wait(
+        tracker: &SequenceTracker<ManualClock>,
+        many: u64,
+        timeout: Duration,
+    ) -> (Vec<Acquire<&SequenceTracker<ManualClock>>>, Arc<Woken>, Waker) {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut waits: Vec<_> = (1..=many).map(|n| tracker.acquire(n).timeout(timeout)).collect();
+        for wait in &mut waits {
+            let poll = Pin::new(wait).poll(&mut Context::from_waker(&waker));
+            assert_eq!(poll, Poll::Pending);
+        }
+        (waits, woken, waker)
+    }
+
+    #[test]
+    fn each_of_many_who_wait_for_as_many_numbers_is_woken_once() {
+        const MANY: u64 = 1_000;
+        let tracker = manual();
+        tracker.record(0);
+        let (mut waits, woken, waker) = many_who_wait(&tracker, MANY, 60 * SECOND);
+        let mut context = Context::from_waker(&waker);
+        for (wait, number) in waits.iter_mut().zip(1..) {
+            tracker.record(number);
+            tracker.clock().advance(Duration::from_millis(1));
+            assert_eq!(
+                woken.0.load(Ordering::Relaxed),
+                number,
+                "nobody but the one who waits for it"
+            );
+            assert_eq!(Pin::new(wait).poll(&mut context), Poll::Ready(Ok(number)));
+        }
+        assert_eq!(woken.0.load(Ordering::Relaxed), MANY);
+        assert_eq!(tracker.clock().next_alarm(), None);
+    }
+
+    #[test]
+    fn all_who_wait_for_no_more_than_what_has_come_are_woken_at_once_and_once() {
+        let tracker = manual();
+        tracker.record(0);
+        let (mut waits, woken, waker) = many_who_wait(&tracker, 100, SECOND);
+        // From 2 to 60 they are there; 1 is what they miss.
+        tracker.record_range(2..=60).unwrap();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+        tracker.record(1);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 60);
+        // What was given up ends a wait as well.
+        tracker.record(70);
+        tracker.give_up_below(65);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 64);
+        tracker.give_up_below(70);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 70);
+        let mut context = Context::from_waker(&waker);
+        let mut answer = |number: usize| Pin::new(&mut waits[number - 1]).poll(&mut context);
+        assert!((1..=60).all(|number| answer(number) == Poll::Ready(Ok(60))));
+        let lost = AcquireError::Lost { through: 70, lost: Run { first: 61, last: 69 } };
+        assert!((61..=70).all(|number| answer(number) == Poll::Ready(Err(lost.clone()))));
+        tracker.clock().advance(SECOND);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 100, "for their deadlines");
+        for number in 71..=100 {
+            let missing = vec![71..=number as u64];
+            assert_eq!(answer(number), Poll::Ready(Err(AcquireError::TimedOut { missing })));
+        }
+        assert_eq!(woken.0.load(Ordering::Relaxed), 100);
+    }
+
+    #[test]
+    fn a_restart_wakes_all_once() {
+        let tracker = manual();
+        tracker.record(0);
+        let (mut waits, woken, waker) = many_who_wait(&tracker, 100, SECOND);
+        tracker.reset();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 100);
+        // Whoever begins to wait in the new run has nothing to do with them.
+        tracker.record(0);
+        let mut new = tracker.acquire(1);
+        assert!(poll(&mut new).is_pending());
+        for wait in &mut waits {
+            let poll = Pin::new(wait).poll(&mut Context::from_waker(&waker));
+            assert_eq!(poll, Poll::Ready(Err(AcquireError::Restarted)));
+        }
+        drop(waits);
+        tracker.record(1);
+        assert_eq!(poll(&mut new), Poll::Ready(Ok(1)));
+        assert_eq!(woken.0.load(Ordering::Relaxed), 100);
+    }
+
+    #[test]
+    fn all_who_wait_for_one_number_are_woken_by_it() {
+        let tracker = manual();
+        tracker.record(0);
+        let [first, second] = [(); 2].map(|()| Arc::new(Woken::default()));
+        let mut waits = [&first, &second].map(|woken| {
+            let mut wait = tracker.acquire(2);
+            let waker = Waker::from(Arc::clone(woken));
+            assert!(Pin::new(&mut wait).poll(&mut Context::from_waker(&waker)).is_pending());
+            wait
+        });
+        let mut dropped = tracker.acquire(2);
+        assert!(poll(&mut dropped).is_pending());
+        drop(dropped);
+        tracker.record(1);
+        let both = || [&first, &second].map(|woken| woken.0.load(Ordering::Relaxed));
+        assert_eq!(both(), [0, 0]);
+        tracker.record(2);
+        assert_eq!(both(), [1, 1]);
+        assert!(waits.iter_mut().all(|wait| poll(wait) == Poll::Ready(Ok(2))));
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_nobody_else_waiting() {
+        struct Panics;
+
+        impl Wake for Panics {
+            fn wake(self: Arc<Self>) {
+                panic!("a waker");
+            }
+        }
+
+        let tracker = manual();
+        tracker.record(0);
+        let mut waits = [tracker.acquire(1), tracker.acquire(1), tracker.acquire(2)];
+        let woken = Arc::new(Woken::default());
+        let good = Waker::from(Arc::clone(&woken));
+        let wakers = [Waker::from(Arc::new(Panics)), good.clone(), good];
+        for (wait, waker) in waits.iter_mut().zip(&wakers) {
+            assert!(Pin::new(wait).poll(&mut Context::from_waker(waker)).is_pending());
+        }
+        tracker.record_range(1..=2).unwrap();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+        assert!(waits.iter_mut().all(|wait| poll(wait) == Poll::Ready(Ok(2))));
+    }
+
     #[test]
     fn once_nobody_waits_numbers_in_order_take_no_lock_again() {
         let clock = CountingTimer::default();

@@ -139,10 +139,11 @@ impl Line {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "a lane is below 15")]
     const fn put_into(&mut self, lane: usize, entry: u32) {
+        let header = self.0[HEADER] & ((1 << MOST_BITS) - 1);
         self.0[lane] = entry;
-        // OK: as the reason says.
+        // OK: a lane is below 15.
         let next = if lane + 1 < LANES { lane as u32 + 1 } else { 0 };
-        self.0[HEADER] = (self.0[HEADER] & ((1 << MOST_BITS) - 1)) | next << MOST_BITS;
+        self.0[HEADER] = header | next << MOST_BITS;
     }
 
     /// Whether an entry that belongs here may be in the next line.
