@@ -1,14 +1,16 @@
 //! A claim, and what one gets instead.
 
 use core::fmt;
+use core::hash::BuildHasher;
 use core::ops::Deref;
 
 use steadfast_core::sync::Arc;
 use steadfast_core::{Clock, Instant};
 
 use crate::claims::Claims;
-use crate::error::LeaseLost;
-use crate::fingerprint::Fingerprint;
+use crate::error::{LeaseLost, TryAcquireError};
+use crate::fingerprint::{Fingerprint, Id};
+use crate::flights::{Answer, NO_PAYLOAD};
 
 /// What a claim is on: [`Claims`], however they are held.
 pub trait Claimable {
@@ -46,8 +48,9 @@ pub(crate) struct Ticket {
 /// [`commit`](Claim::commit) it when that is done. Dropping it gives it back: the first who waits for it, or
 /// the next who asks, gets it. `O` is how it holds the [`Claims`](crate::Claims).
 ///
-/// When its [lease](crate::Config::lease) is over, somebody else may get it, or its place if there are as many
-/// claims as [may be](crate::Config::max_claims); if nobody asks, it stays.
+/// When its [lease](crate::Config::lease) is over, whoever asks for its id may get it; and if there are as many
+/// claims as [may be](crate::Config::max_claims), whoever asks for any other id may get its place. If nobody asks
+/// for its id and there are never too many, it stays.
 #[must_use = "a claim that is dropped is given back"]
 pub struct Claim<O: Deref<Target: Claimable>> {
     owner: O,
@@ -67,8 +70,18 @@ impl<O: Deref<Target: Claimable>> Claim<O> {
     ///
     /// [`LeaseLost`] if the lease was over and somebody else got the claim or its place: then nothing is
     /// remembered.
-    pub fn commit(mut self) -> Result<(), LeaseLost> {
-        self.end(None)
+    pub fn commit(self) -> Result<(), LeaseLost> {
+        let now = self.owner.claims().clock.now();
+        self.commit_at(now)
+    }
+
+    /// [`commit`](Claim::commit) at a time of yours.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Claim::commit).
+    pub fn commit_at(self, now: Instant) -> Result<(), LeaseLost> {
+        self.end(None, now)
     }
 
     /// The same, with what came of it: for whoever waits for it, and for later duplicates.
@@ -77,19 +90,35 @@ impl<O: Deref<Target: Claimable>> Claim<O> {
     ///
     /// As [`commit`](Claim::commit).
     pub fn commit_with(
-        mut self,
+        self,
         value: <O::Target as Claimable>::Value,
     ) -> Result<Arc<<O::Target as Claimable>::Value>, LeaseLost> {
+        // A clock that panics leaves a claim that is dropped.
+        let now = self.owner.claims().clock.now();
+        self.commit_with_at(value, now)
+    }
+
+    /// [`commit_with`](Claim::commit_with) at a time of yours.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Claim::commit).
+    pub fn commit_with_at(
+        self,
+        value: <O::Target as Claimable>::Value,
+        now: Instant,
+    ) -> Result<Arc<<O::Target as Claimable>::Value>, LeaseLost> {
         let value = Arc::new(value);
-        self.end(Some(Arc::clone(&value))).map(|()| value)
+        self.end(Some(Arc::clone(&value)), now).map(|()| value)
     }
 
     fn end(
-        &mut self,
+        mut self,
         value: Option<Arc<<O::Target as Claimable>::Value>>,
+        now: Instant,
     ) -> Result<(), LeaseLost> {
         self.is_over = true;
-        self.owner.claims().commit(self.ticket, value)
+        self.owner.claims().commit(self.ticket, value, now)
     }
 
     /// Begins the lease anew, now: for work that takes longer. Gives its end.
@@ -98,7 +127,17 @@ impl<O: Deref<Target: Claimable>> Claim<O> {
     ///
     /// [`LeaseLost`] if the lease was over and somebody else got the claim or its place.
     pub fn extend(&mut self) -> Result<Instant, LeaseLost> {
-        self.ticket.until = self.owner.claims().extend(self.ticket)?;
+        let now = self.owner.claims().clock.now();
+        self.extend_at(now)
+    }
+
+    /// [`extend`](Claim::extend) at a time of yours.
+    ///
+    /// # Errors
+    ///
+    /// As [`extend`](Claim::extend).
+    pub fn extend_at(&mut self, now: Instant) -> Result<Instant, LeaseLost> {
+        self.ticket.until = self.owner.claims().extend(self.ticket, now)?;
         Ok(self.ticket.until)
     }
 
@@ -138,6 +177,8 @@ impl<V> Clone for Duplicate<V> {
 }
 
 /// What `acquire` gives: the work is the caller's, or it was done.
+///
+/// `Acquired::try_new(Arc::clone(&claims), &id)` gives a claim that can be sent elsewhere, without waiting.
 #[must_use = "a claim that is dropped is given back"]
 pub enum Acquired<O: Deref<Target: Claimable>> {
     /// The caller's to do.
@@ -146,7 +187,74 @@ pub enum Acquired<O: Deref<Target: Claimable>> {
     Duplicate(Duplicate<<O::Target as Claimable>::Value>),
 }
 
+impl<O: Deref<Target: Claimable<Hasher: BuildHasher>>> Acquired<O> {
+    /// [`Claims::try_acquire`] for any way to hold them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Claims::try_acquire`].
+    pub fn try_new<I: Id + ?Sized>(owner: O, id: &I) -> Result<Self, TryAcquireError> {
+        let now = owner.claims().clock.now();
+        Self::try_new_at(owner, id, now)
+    }
+
+    /// [`Claims::try_acquire_for`] for any way to hold them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Claims::try_acquire`].
+    pub fn try_new_for<I: Id + ?Sized, P: Id + ?Sized>(
+        owner: O,
+        id: &I,
+        payload: &P,
+    ) -> Result<Self, TryAcquireError> {
+        let now = owner.claims().clock.now();
+        Self::try_new_for_at(owner, id, payload, now)
+    }
+
+    /// [`try_new`](Acquired::try_new) at a time of yours.
+    ///
+    /// # Errors
+    ///
+    /// As [`Claims::try_acquire`].
+    pub fn try_new_at<I: Id + ?Sized>(
+        owner: O,
+        id: &I,
+        now: Instant,
+    ) -> Result<Self, TryAcquireError> {
+        let id = id.fingerprint(&owner.claims().ids);
+        Self::ask(owner, id, NO_PAYLOAD, now)
+    }
+
+    /// [`try_new_for`](Acquired::try_new_for) at a time of yours.
+    ///
+    /// # Errors
+    ///
+    /// As [`Claims::try_acquire`].
+    pub fn try_new_for_at<I: Id + ?Sized, P: Id + ?Sized>(
+        owner: O,
+        id: &I,
+        payload: &P,
+        now: Instant,
+    ) -> Result<Self, TryAcquireError> {
+        let claims = owner.claims();
+        let (id, payload) = (id.fingerprint(&claims.ids), claims.payload(payload));
+        Self::ask(owner, id, payload, now)
+    }
+}
+
 impl<O: Deref<Target: Claimable>> Acquired<O> {
+    fn ask(owner: O, id: Fingerprint, payload: u64, now: Instant) -> Result<Self, TryAcquireError> {
+        let claims = owner.claims();
+        match claims.ask(id, payload, None, now) {
+            Answer::Claimed(ticket) => Ok(Self::Claim(Claim::new(owner, ticket))),
+            Answer::Duplicate(duplicate) => Ok(Self::Duplicate(duplicate)),
+            Answer::InFlight(_, retry_at) => Err(TryAcquireError::InFlight { retry_at }),
+            Answer::Mismatch => Err(TryAcquireError::Mismatch),
+            Answer::Full => Err(TryAcquireError::Full { max_claims: claims.config.max_claims }),
+        }
+    }
+
     /// The claim, if it is one.
     pub fn claim(self) -> Option<Claim<O>> {
         match self {

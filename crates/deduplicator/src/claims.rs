@@ -11,20 +11,27 @@ use steadfast_core::sync::atomic::{AtomicU32, Ordering};
 use steadfast_core::{Clock, Instant, SystemClock};
 
 use crate::atomic::Shards;
-use crate::claim::{Acquired, Claim, Duplicate, Ticket};
+use crate::claim::{Acquired, Duplicate, Ticket};
 use crate::config::{Config, ConfigError};
 use crate::error::{LeaseLost, TryAcquireError};
 use crate::fingerprint::{Fingerprint, Id, Ids, SipKeys};
-use crate::flights::{Answer, Flight, NO_PAYLOAD, Released, Shard, Turned};
+use crate::flights::{Answer, Flight, Released, Shard, Turned};
 use crate::state::Stats;
 
 /// Claims on ids, and what was remembered of those that were committed: idempotency keys, exactly-once
 /// handlers.
 ///
-/// Of all who ask for an id, one gets a [`Claim`]; the others wait, and get its value once it is
+/// Of all who ask for an id, one gets a [`Claim`](crate::Claim); the others wait, and get its value once it is
 /// committed, or the claim itself, in the order in which they came, if its holder drops it: after an error,
-/// a panic, a cancelled task. A claim has a [lease](Config::lease), after which the next in line may have it:
-/// then its commit is refused.
+/// a panic, a cancelled task. A claim has a [lease](Config::lease), after which the next in line may have it,
+/// or another id its place if there are as many claims as [may be](Config::max_claims): then its commit is
+/// refused.
+///
+/// Whoever waits while an id is committed is told of that, also if it is forgotten before he looks. Whoever asks
+/// after that gets a claim.
+///
+/// A lease is over when whoever asks has read its end from the clock, or a later time. If the clock steps back,
+/// leases from before last that much longer, and those from then on as long as always.
 ///
 /// `V` is what a commit may leave for later duplicates, `C` the clock, `S` the hasher.
 ///
@@ -93,7 +100,8 @@ impl Config {
 }
 
 impl<V, C: Clock, S: BuildHasher> Claims<V, C, S> {
-    /// A claim on an id, or what is remembered of it. Never waits.
+    /// A claim on an id, or what is remembered of it. Never waits. [`Acquired::try_new`] makes a claim that can
+    /// be sent elsewhere.
     ///
     /// # Errors
     ///
@@ -126,7 +134,7 @@ impl<V, C: Clock, S: BuildHasher> Claims<V, C, S> {
         id: &I,
         now: Instant,
     ) -> Result<Acquired<&Self>, TryAcquireError> {
-        self.attempt(id.fingerprint(&self.ids), NO_PAYLOAD, now)
+        Acquired::try_new_at(self, id, now)
     }
 
     /// [`try_acquire_for`](Claims::try_acquire_for) at a time of yours.
@@ -140,55 +148,54 @@ impl<V, C: Clock, S: BuildHasher> Claims<V, C, S> {
         payload: &P,
         now: Instant,
     ) -> Result<Acquired<&Self>, TryAcquireError> {
-        self.attempt(id.fingerprint(&self.ids), self.payload(payload), now)
+        Acquired::try_new_for_at(self, id, payload, now)
     }
 
     /// Whether an id was committed and is remembered. Records nothing.
     pub fn contains<I: Id + ?Sized>(&self, id: &I) -> bool {
-        self.peek(id).is_some()
+        self.contains_at(id, self.clock.now())
     }
 
     /// What is remembered of an id that was committed. Records nothing.
     pub fn peek<I: Id + ?Sized>(&self, id: &I) -> Option<Duplicate<V>> {
-        let (id, now) = (id.fingerprint(&self.ids), self.clock.now());
-        self.shards.with(id, |shard| shard.committed(id, now)).map(|(duplicate, _)| duplicate)
+        self.peek_at(id, self.clock.now())
     }
 
     /// Forgets an id that was committed: the next who asks gets a claim. Says whether it was remembered.
     /// Whoever is at it keeps his claim.
     pub fn forget<I: Id + ?Sized>(&self, id: &I) -> bool {
-        let (id, now) = (id.fingerprint(&self.ids), self.clock.now());
-        self.in_shard(id, |shard| shard.window.forget(id, now))
+        self.forget_at(id, self.clock.now())
     }
 
     /// How many ids are remembered. The shards are counted one after the other.
     pub fn len(&self) -> usize {
-        let now = self.clock.now();
-        self.shards.each(|shard| shard.window.len(now)).sum()
+        self.len_at(self.clock.now())
     }
 
     /// Whether no id is remembered.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-
-    fn attempt(
-        &self,
-        id: Fingerprint,
-        payload: u64,
-        now: Instant,
-    ) -> Result<Acquired<&Self>, TryAcquireError> {
-        match self.ask(id, payload, now) {
-            Answer::Claimed(ticket) => Ok(Acquired::Claim(Claim::new(self, ticket))),
-            Answer::Duplicate(duplicate) => Ok(Acquired::Duplicate(duplicate)),
-            Answer::InFlight(_, retry_at) => Err(TryAcquireError::InFlight { retry_at }),
-            Answer::Mismatch => Err(TryAcquireError::Mismatch),
-            Answer::Full => Err(TryAcquireError::Full { max_claims: self.config.max_claims }),
-        }
-    }
 }
 
 impl<V, C, S: BuildHasher> Claims<V, C, S> {
+    /// [`contains`](Claims::contains) at a time of yours.
+    pub fn contains_at<I: Id + ?Sized>(&self, id: &I, now: Instant) -> bool {
+        self.peek_at(id, now).is_some()
+    }
+
+    /// [`peek`](Claims::peek) at a time of yours.
+    pub fn peek_at<I: Id + ?Sized>(&self, id: &I, now: Instant) -> Option<Duplicate<V>> {
+        let id = id.fingerprint(&self.ids);
+        self.shards.with(id, |shard| shard.committed(id, now)).map(|(duplicate, _)| duplicate)
+    }
+
+    /// [`forget`](Claims::forget) at a time of yours.
+    pub fn forget_at<I: Id + ?Sized>(&self, id: &I, now: Instant) -> bool {
+        let id = id.fingerprint(&self.ids);
+        self.in_shard(id, |shard| shard.window.forget(id, now))
+    }
+
     /// What a payload is told from others by.
     pub(crate) fn payload<P: Id + ?Sized>(&self, payload: &P) -> u64 {
         payload.fingerprint(&self.ids).low
@@ -204,6 +211,11 @@ impl<V, C, S> Claims<V, C, S> {
         }) {
             drop(litter);
         }
+    }
+
+    /// [`len`](Claims::len) at a time of yours.
+    pub fn len_at(&self, now: Instant) -> usize {
+        self.shards.each(|shard| shard.window.len(now)).sum()
     }
 
     /// How many ids are claimed now.
@@ -235,20 +247,28 @@ impl<V, C, S> Claims<V, C, S> {
         answer
     }
 
-    /// Asks for an id from outside: behind all who wait for it.
-    pub(crate) fn ask(&self, id: Fingerprint, payload: u64, now: Instant) -> Answer<V> {
+    /// Asks for an id from outside: behind all who wait for it. Whoever has waited at a flight before is told
+    /// what came of that.
+    pub(crate) fn ask(
+        &self,
+        id: Fingerprint,
+        payload: u64,
+        waited: Option<&Arc<Flight<V>>>,
+        now: Instant,
+    ) -> Answer<V> {
         let ask = |shard: &mut Shard<V>| {
             let place = || self.take_place();
-            shard.ask(id, payload, now, self.config.lease, place)
+            let told = waited.and_then(|flight| shard.tell(id, flight, payload, now));
+            told.unwrap_or_else(|| shard.ask(id, payload, now, self.config.lease, place))
         };
         match self.in_shard(id, ask) {
             Answer::Full => {
                 // Leases that are over hold places that nobody has asked for since.
-                for (swept, litter) in self.shards.each(|shard| (shard.sweep(now), shard.litter()))
-                {
-                    self.give_places(swept);
-                    drop(litter);
-                }
+                let sweep = |shard: &mut Shard<V>| {
+                    self.give_places(shard.sweep(now));
+                    shard.litter()
+                };
+                self.shards.each(sweep).for_each(drop);
                 self.in_shard(id, ask)
             }
             answer => answer,
@@ -259,30 +279,36 @@ impl<V, C, S> Claims<V, C, S> {
     pub(crate) fn turn(
         &self,
         id: Fingerprint,
-        flight: &Arc<Flight>,
+        flight: &Arc<Flight<V>>,
         payload: u64,
         is_first: bool,
         now: Instant,
     ) -> Turned {
-        self.in_shard(id, |shard| shard.turn(id, flight, payload, is_first, now, self.config.lease))
+        let turn = |shard: &mut Shard<V>| {
+            shard.turn(id, flight, payload, is_first, now, self.config.lease)
+        };
+        // With the line's lock held: nothing is dropped here.
+        self.shards.with(id, turn)
     }
 
     /// Until when an id is held at a flight: `None` if it is free, or the flight is over.
-    pub(crate) fn held_until(&self, id: Fingerprint, flight: &Arc<Flight>) -> Option<Instant> {
+    pub(crate) fn held_until(&self, id: Fingerprint, flight: &Arc<Flight<V>>) -> Option<Instant> {
         self.shards.with(id, |shard| shard.held_until(id, flight))
     }
 
     /// C2: whether a flight will never be again.
-    pub(crate) fn is_over(&self, id: Fingerprint, flight: &Arc<Flight>) -> bool {
+    pub(crate) fn is_over(&self, id: Fingerprint, flight: &Arc<Flight<V>>) -> bool {
         self.shards.with(id, |shard| shard.is_over(id, flight))
     }
 
     /// Somebody begins to wait for an id at a flight, or nobody does any more.
-    pub(crate) fn mark(&self, id: Fingerprint, flight: &Arc<Flight>, is_awaited: bool) {
-        let is_over = self.in_shard(id, |shard| shard.mark(id, flight, is_awaited));
-        if is_over {
-            self.give_places(1);
-        }
+    pub(crate) fn mark(&self, id: Fingerprint, flight: &Arc<Flight<V>>, is_awaited: bool) {
+        // With the line's lock held: nothing is dropped here.
+        self.shards.with(id, |shard| {
+            if shard.mark(id, flight, is_awaited) {
+                self.give_places(1);
+            }
+        });
     }
 
     fn take_place(&self) -> bool {
@@ -292,6 +318,9 @@ impl<V, C, S> Claims<V, C, S> {
         self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
+    /// C3: under the lock that the flights were taken out under, so that whoever finds an id free finds its
+    /// place free. Models: `who_is_told_of_a_commit_finds_its_place_free`,
+    /// `who_finds_an_id_given_back_finds_its_place_free`.
     fn give_places(&self, places: u32) {
         // ORDERING: Relaxed; as in `take_place`.
         self.in_flight.fetch_sub(places, Ordering::Relaxed);
@@ -299,16 +328,24 @@ impl<V, C, S> Claims<V, C, S> {
 }
 
 /// What a claim does.
-impl<V, C: Clock, S> Claims<V, C, S> {
+impl<V, C, S> Claims<V, C, S> {
     /// Remembers the id of a claim.
-    pub(crate) fn commit(&self, ticket: Ticket, value: Option<Arc<V>>) -> Result<(), LeaseLost> {
-        let now = self.clock.now();
+    pub(crate) fn commit(
+        &self,
+        ticket: Ticket,
+        value: Option<Arc<V>>,
+        now: Instant,
+    ) -> Result<(), LeaseLost> {
         let Ticket { id, .. } = ticket;
-        // What has left is dropped last: a value that panics then costs nobody his place or his turn.
-        let (committed, litter) =
-            self.shards.with(id, |shard| (shard.commit(ticket, value, now), shard.litter()));
+        // What has left is dropped last: a value that panics then costs nobody his turn.
+        let (committed, litter) = self.shards.with(id, |shard| {
+            let committed = shard.commit(ticket, value, now);
+            if committed.is_ok() {
+                self.give_places(1);
+            }
+            (committed, shard.litter())
+        });
         let awaited = committed?;
-        self.give_places(1);
         if let Some(flight) = awaited {
             // RACE: whoever marks the flight after this looks again, and finds it over. Model:
             // `a_waiter_gets_what_is_committed`.
@@ -319,23 +356,28 @@ impl<V, C: Clock, S> Claims<V, C, S> {
     }
 
     /// Begins its lease anew.
-    pub(crate) fn extend(&self, ticket: Ticket) -> Result<Instant, LeaseLost> {
-        let until = self.clock.now().saturating_add(self.config.lease);
+    pub(crate) fn extend(&self, ticket: Ticket, now: Instant) -> Result<Instant, LeaseLost> {
+        let until = now.saturating_add(self.config.lease);
         self.in_shard(ticket.id, |shard| shard.extend(ticket, until))
     }
 
     /// Gives it back.
     pub(crate) fn release(&self, ticket: Ticket) {
         let Ticket { id, .. } = ticket;
-        let released = self.in_shard(id, |shard| shard.release(ticket));
+        let released = self.in_shard(id, |shard| {
+            let released = shard.release(ticket);
+            if matches!(released, Released::Free) {
+                self.give_places(1);
+            }
+            released
+        });
         match released {
             // RACE: whoever marks the flight after this tries again, and finds it free. Model:
             // `a_waiter_gets_what_is_dropped`.
             Released::Awaited(flight) => {
                 flight.line.wake_first(|is_awaited| self.mark(id, &flight, is_awaited));
             }
-            Released::Free => self.give_places(1),
-            Released::Lost => {}
+            Released::Free | Released::Lost => {}
         }
     }
 }

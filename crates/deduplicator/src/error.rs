@@ -2,8 +2,11 @@
 
 use core::time::Duration;
 
+use steadfast_core::sync::Arc;
 use steadfast_core::wait::Missed;
 use steadfast_core::{Instant, secs_ceil};
+
+use crate::flights::Flight;
 
 /// Why [`try_acquire`](crate::Claims::try_acquire) did not give an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -67,21 +70,20 @@ pub enum AcquireError {
     },
 }
 
-/// The lease of a claim is over, and somebody else has claimed its id: what was done under it may be done
-/// again.
+/// The lease of a claim is over, and somebody else has got the claim, or its place for another id: what was done
+/// under it may be done again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, thiserror::Error)]
-#[error("the claim's lease is over, and it was given to somebody else")]
+#[error("the claim's lease is over, and it or its place was given to somebody else")]
 pub struct LeaseLost;
 
 /// Why a wait at one flight ended without a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WaitError {
-    /// There is something new to be looked at.
-    Over,
+pub(crate) enum WaitError<V> {
+    /// The flight is over: there is something new to be looked at.
+    Over(Arc<Flight<V>>),
     Failed(AcquireError),
 }
 
-impl From<Missed> for WaitError {
+impl<V> From<Missed> for WaitError<V> {
     fn from(missed: Missed) -> Self {
         Self::Failed(match missed {
             Missed::Deadline { .. } => AcquireError::TimedOut,

@@ -17,6 +17,10 @@ impl<C: Clock, S: BuildHasher> Deduplicator<C, S> {
     /// The items of a stream whose id was not seen before: by this stream or by anybody else who uses the
     /// deduplicator. `id` says what an item's id is.
     ///
+    /// What it gives cannot borrow from the item. Where an id takes memory of its own, such as a `String`, give
+    /// its [`Fingerprint`](crate::Fingerprint) instead of a copy, made by [`Ids`](crate::Ids) that all who use
+    /// the deduplicator share: see the second example.
+    ///
     /// # Cancel safety
     ///
     /// An id is recorded when its item is given. Dropping a pending read loses nothing.
@@ -32,6 +36,21 @@ impl<C: Clock, S: BuildHasher> Deduplicator<C, S> {
     /// let trades = stream::iter([(1, "buy"), (2, "sell"), (1, "buy"), (3, "buy")]);
     /// let once: Vec<_> = block_on(seen.distinct(trades, |&(id, _)| id).collect());
     /// assert_eq!(once, [(1, "buy"), (2, "sell"), (3, "buy")]);
+    /// # }
+    /// # Ok::<(), steadfast_deduplicator::ConfigError>(())
+    /// ```
+    ///
+    /// Without a copy of the id:
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use futures::{StreamExt, executor::block_on, stream};
+    /// use steadfast_deduplicator::{Config, Id, Ids, SipKeys};
+    ///
+    /// let (seen, ids) = (Config::new(1_000).build()?, Ids::new(SipKeys::new(), false));
+    /// let names = stream::iter(["one", "two", "one"].map(str::to_owned));
+    /// let once: Vec<_> = block_on(seen.distinct(names, |name| name.fingerprint(&ids)).collect());
+    /// assert_eq!(once, ["one", "two"]);
     /// # }
     /// # Ok::<(), steadfast_deduplicator::ConfigError>(())
     /// ```

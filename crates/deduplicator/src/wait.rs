@@ -5,7 +5,7 @@ use core::future::Future;
 use core::hash::BuildHasher;
 use core::ops::Deref;
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll};
 use core::time::Duration;
 
 use steadfast_core::sync::Arc;
@@ -22,7 +22,8 @@ impl<V, C: Timer, S: BuildHasher> Claims<V, C, S> {
     /// A claim on an id, or what came of it: waits while somebody else is at it.
     ///
     /// Those who wait for an id get it in the order in which they came, tasks and threads alike, if it is
-    /// given back or its lease ends. When it is committed, all are told.
+    /// given back or its lease ends. When it is committed, all are told, also if it is forgotten before they
+    /// look; what was committed is kept for them that long.
     ///
     /// # Cancel safety
     ///
@@ -81,25 +82,38 @@ pub struct Acquire<O>
 where
     O: Deref<Target: Claimable<Clock: Timer>> + Clone,
 {
-    owner: O,
+    /// `None` once it is over.
+    owner: Option<O>,
     id: Fingerprint,
     payload: u64,
     limit: Limit,
+    /// Its place at a flight, if it was polled and found pending.
     wait: Option<Wait<Queued<O>>>,
 }
 
 /// Somebody who waits for an id.
-struct Queuer<O> {
+struct Queuer<O: Deref<Target: Claimable>> {
     owner: O,
     id: Fingerprint,
     payload: u64,
-    flight: Arc<Flight>,
+    flight: Arc<FlightOf<O>>,
 }
 
 /// The same as what is waited at.
-struct Queued<O>(Queuer<O>);
+struct Queued<O: Deref<Target: Claimable>>(Queuer<O>);
 
-impl<O> Deref for Queued<O> {
+type FlightOf<O> = Flight<<<O as Deref>::Target as Claimable>::Value>;
+type Ended<O> = Result<Acquired<O>, AcquireError>;
+type ClaimsOf<O> = Claims<
+    <<O as Deref>::Target as Claimable>::Value,
+    <<O as Deref>::Target as Claimable>::Clock,
+    <<O as Deref>::Target as Claimable>::Hasher,
+>;
+type WaitErrorOf<O> = WaitError<<<O as Deref>::Target as Claimable>::Value>;
+
+const POLLED_AFTER_END: &str = "a wait was polled after it was over";
+
+impl<O: Deref<Target: Claimable>> Deref for Queued<O> {
     type Target = Queuer<O>;
 
     fn deref(&self) -> &Queuer<O> {
@@ -128,10 +142,10 @@ impl<O: Deref<Target: Claimable<Clock: Timer>> + Clone> Acquire<O> {
     }
 
     const fn of(owner: O, id: Fingerprint, payload: u64) -> Self {
-        Self { owner, id, payload, limit: Limit::None, wait: None }
+        Self { owner: Some(owner), id, payload, limit: Limit::None, wait: None }
     }
 
-    /// Fails once `timeout` has passed since the first poll. What is there at the first poll is given, even
+    /// Fails once `timeout` has passed since the next poll. What is there at the first poll is given, even
     /// with a timeout of zero. Replaces an earlier limit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.limit = Limit::Timeout(timeout);
@@ -144,62 +158,84 @@ impl<O: Deref<Target: Claimable<Clock: Timer>> + Clone> Acquire<O> {
         self
     }
 
+    /// The wait that is to be gone on with, or the end. `waited` is the flight that was waited at and is over.
+    fn next(&mut self, waited: Option<&Arc<FlightOf<O>>>) -> Result<Ended<O>, Wait<Queued<O>>> {
+        let Some(wait) = self.wait.take() else { return self.look(waited) };
+        if matches!(self.limit, Limit::Timeout(_)) {
+            // It was set since the wait began.
+            let now = self.claims().clock.now();
+            self.limit.resolve(now);
+        }
+        Err(self.limited(wait))
+    }
+
     /// One look: over, or the wait for what comes of it. Whoever has waited and was told to look anew is
     /// given what he finds, also after his deadline.
-    fn look(
-        &mut self,
-        has_waited: bool,
-    ) -> Result<Result<Acquired<O>, AcquireError>, Wait<Queued<O>>> {
-        let claims = self.owner.claims();
-        let now = claims.clock.now();
-        if !has_waited && matches!(self.limit, Limit::Deadline(deadline) if now > deadline) {
+    fn look(&mut self, waited: Option<&Arc<FlightOf<O>>>) -> Result<Ended<O>, Wait<Queued<O>>> {
+        let now = self.claims().clock.now();
+        if waited.is_none() && matches!(self.limit, Limit::Deadline(deadline) if now > deadline) {
             return Ok(Err(AcquireError::TimedOut));
         }
         self.limit.resolve(now);
-        Ok(match claims.ask(self.id, self.payload, now) {
+        let (id, payload, claims) = (self.id, self.payload, self.claims());
+        Ok(match claims.ask(id, payload, waited, now) {
             Answer::Claimed(ticket) => Ok(self.claim(ticket)),
             Answer::Duplicate(duplicate) => Ok(Acquired::Duplicate(duplicate)),
             Answer::Mismatch => Err(AcquireError::Mismatch),
             Answer::Full => Err(AcquireError::Full { max_claims: claims.config.max_claims }),
             Answer::InFlight(flight, _) => {
-                let Self { id, payload, .. } = *self;
-                let owner = self.owner.clone();
+                let owner = self.owner().clone();
                 let wait = Wait::new(Queued(Queuer { owner, id, payload, flight }), ());
-                return Err(match self.limit {
-                    Limit::Deadline(deadline) => wait.deadline(deadline),
-                    Limit::None | Limit::Timeout(_) => wait,
-                });
+                return Err(self.limited(wait));
             }
         })
     }
 
-    fn claim(&self, ticket: Ticket) -> Acquired<O> {
-        Acquired::Claim(Claim::new(self.owner.clone(), ticket))
-    }
-
-    /// What a wait has ended with, if that is not to be looked at.
-    fn ended(&self, ended: Result<Ticket, WaitError>) -> Option<Result<Acquired<O>, AcquireError>> {
-        match ended {
-            Ok(ticket) => Some(Ok(self.claim(ticket))),
-            Err(WaitError::Failed(error)) => Some(Err(error)),
-            Err(WaitError::Over) => None,
+    fn limited(&self, wait: Wait<Queued<O>>) -> Wait<Queued<O>> {
+        match self.limit {
+            Limit::Deadline(deadline) => wait.deadline(deadline),
+            Limit::None | Limit::Timeout(_) => wait,
         }
     }
 
-    /// Blocks this thread until there is an answer, or the wait fails.
+    /// What a wait has ended with: if that is to be looked at, the flight.
+    fn ended(&self, ended: Result<Ticket, WaitErrorOf<O>>) -> Result<Ended<O>, Arc<FlightOf<O>>> {
+        match ended {
+            Ok(ticket) => Ok(Ok(self.claim(ticket))),
+            Err(WaitError::Failed(error)) => Ok(Err(error)),
+            Err(WaitError::Over(flight)) => Err(flight),
+        }
+    }
+
+    fn claim(&self, ticket: Ticket) -> Acquired<O> {
+        Acquired::Claim(Claim::new(self.owner().clone(), ticket))
+    }
+
+    fn owner(&self) -> &O {
+        self.owner.as_ref().expect(POLLED_AFTER_END)
+    }
+
+    fn claims(&self) -> &ClaimsOf<O> {
+        self.owner().claims()
+    }
+
+    /// Blocks this thread until there is an answer, or the wait fails. If it was polled before, it keeps its
+    /// place.
+    ///
+    /// # Panics
+    ///
+    /// If it was polled to its end before.
     #[cfg(feature = "std")]
     pub fn wait(mut self) -> Result<Acquired<O>, AcquireError> {
-        let mut has_waited = false;
+        let mut waited = None;
         loop {
-            match self.look(has_waited) {
+            match self.next(waited.as_ref()) {
                 Ok(result) => return result,
-                Err(wait) => {
-                    if let Some(result) = self.ended(wait.wait()) {
-                        return result;
-                    }
-                }
+                Err(wait) => match self.ended(wait.wait()) {
+                    Ok(result) => return result,
+                    Err(flight) => waited = Some(flight),
+                },
             }
-            has_waited = true;
         }
     }
 }
@@ -211,19 +247,24 @@ impl<O: Deref<Target: Claimable<Clock: Timer>> + Clone> Future for Acquire<O> {
     type Output = Result<Acquired<O>, AcquireError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut has_waited = false;
+        let mut waited = None;
         loop {
-            if let Some(wait) = &mut self.wait {
-                let ended = ready!(Pin::new(wait).poll(cx));
-                self.wait = None;
-                if let Some(result) = self.ended(ended) {
+            let result = match self.next(waited.as_ref()) {
+                Ok(result) => Ok(result),
+                Err(mut wait) => match Pin::new(&mut wait).poll(cx) {
+                    Poll::Ready(ended) => self.ended(ended),
+                    Poll::Pending => {
+                        self.wait = Some(wait);
+                        return Poll::Pending;
+                    }
+                },
+            };
+            match result {
+                Ok(result) => {
+                    self.owner = None;
                     return Poll::Ready(result);
                 }
-                has_waited = true;
-            }
-            match self.look(has_waited) {
-                Ok(result) => return Poll::Ready(result),
-                Err(wait) => self.wait = Some(wait),
+                Err(flight) => waited = Some(flight),
             }
         }
     }
@@ -231,7 +272,11 @@ impl<O: Deref<Target: Claimable<Clock: Timer>> + Clone> Future for Acquire<O> {
 
 impl<O: Deref<Target: Claimable<Clock: Timer>> + Clone> fmt::Debug for Acquire<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Acquire").field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("Acquire")
+            .field("waits", &self.wait.is_some())
+            .field("over", &self.owner.is_none())
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
     }
 }
 
@@ -241,7 +286,7 @@ impl<O: Deref<Target: Claimable<Clock: Timer>>> Gate for Queuer<O> {
     type Request = ();
     type Pass = Ticket;
     type Grant<P: Deref<Target = Self>> = Ticket;
-    type Error = WaitError;
+    type Error = WaitErrorOf<O>;
 
     fn timer(&self) -> &Self::Timer {
         &self.owner.claims().clock
@@ -259,13 +304,13 @@ impl<O: Deref<Target: Claimable<Clock: Timer>>> Gate for Queuer<O> {
         1
     }
 
-    fn attempt(&self, (): (), turn: Turn, now: Instant) -> Attempt<Ticket, WaitError> {
+    fn attempt(&self, (): (), turn: Turn, now: Instant) -> Attempt<Ticket, WaitErrorOf<O>> {
         let Self { id, payload, ref flight, .. } = *self;
         match self.owner.claims().turn(id, flight, payload, turn == Turn::Head, now) {
             Turned::Claimed(ticket) => Attempt::Granted(ticket),
             Turned::NotYet => Attempt::NotNow,
             Turned::Mismatch => Attempt::Refused(WaitError::Failed(AcquireError::Mismatch)),
-            Turned::Over => Attempt::Refused(WaitError::Over),
+            Turned::Over => Attempt::Refused(WaitError::Over(Arc::clone(flight))),
         }
     }
 
@@ -278,8 +323,9 @@ impl<O: Deref<Target: Claimable<Clock: Timer>>> Gate for Queuer<O> {
         }
     }
 
-    fn never(&self, (): ()) -> Option<WaitError> {
-        self.owner.claims().is_over(self.id, &self.flight).then_some(WaitError::Over)
+    fn never(&self, (): ()) -> Option<WaitErrorOf<O>> {
+        let is_over = self.owner.claims().is_over(self.id, &self.flight);
+        is_over.then(|| WaitError::Over(Arc::clone(&self.flight)))
     }
 
     fn mark(&self, is_awaited: bool) {

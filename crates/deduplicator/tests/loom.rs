@@ -395,6 +395,75 @@ fn a_claim_that_is_swept_and_dropped_gives_its_place_back_once() {
     );
 }
 
+/// One with a claim on `ID`, and no place for another.
+fn the_only_one() -> (Shared, Held, ()) {
+    let claims = shared(config().max_claims(1));
+    let claim = held(&claims, ID);
+    (claims, claim, ())
+}
+
+#[test]
+fn who_is_told_of_a_commit_finds_its_place_free() {
+    fn takes_the_place(claims: &Shared) {
+        let other = claims.try_acquire(&OTHER).expect("C3: nobody else takes it");
+        assert_eq!(claims.in_flight(), 1, "C3");
+        drop(other);
+    }
+    fn looks(claims: &Shared, (): ()) {
+        if claims.contains(&ID) {
+            takes_the_place(claims);
+        }
+    }
+    fn waits(claims: &Shared, (): ()) {
+        assert_eq!(told(waiter(claims)), 5);
+        takes_the_place(claims);
+    }
+    for other in [looks, waits] {
+        beside(
+            the_only_one,
+            |_, claim| claim.commit_with(5).unwrap(),
+            other,
+            |claims, _, ()| assert_at_rest(claims, Some(5)),
+        );
+    }
+}
+
+#[test]
+fn who_finds_an_id_given_back_finds_its_place_free() {
+    fn asks(claims: &Shared, (): ()) {
+        match claims.try_acquire(&ID) {
+            Ok(acquired) => {
+                assert_eq!(claims.in_flight(), 1, "C3");
+                assert!(acquired.claim().is_some());
+            }
+            Err(error) => assert!(matches!(error, TryAcquireError::InFlight { .. }), "{error:?}"),
+        }
+    }
+    beside(
+        the_only_one,
+        |_, claim| drop(claim),
+        asks,
+        |claims, (), ()| {
+            assert_at_rest(claims, None);
+        },
+    );
+    // The last who waits gives it back, who has not taken it.
+    let left_to_one = || {
+        let (claims, claim, ()) = the_only_one();
+        let waiter = joined(&claims);
+        drop(claim);
+        (claims, waiter, ())
+    };
+    beside(
+        left_to_one,
+        |_, waiter| drop(waiter),
+        asks,
+        |claims, (), ()| {
+            assert_at_rest(claims, None);
+        },
+    );
+}
+
 // Claims that are waited for.
 
 #[test]
@@ -407,6 +476,34 @@ fn a_waiter_gets_what_is_committed() {
             assert_eq!(told, 5);
             assert_at_rest(claims, Some(5));
         },
+    );
+}
+
+#[test]
+fn a_waiter_is_told_of_a_commit_that_is_forgotten_before_he_looks() {
+    fn commits_and_forgets(claims: &Shared, claim: Held) {
+        claim.commit_with(5).unwrap();
+        assert!(claims.forget(&ID));
+    }
+    beside(
+        || {
+            let (claims, claim) = one_held();
+            let waiter = joined(&claims);
+            (claims, claim, waiter)
+        },
+        commits_and_forgets,
+        |_, waiter| assert_eq!(told(waiter), 5),
+        |claims, (), ()| assert_at_rest(claims, None),
+    );
+    // Whoever asks after that gets a claim.
+    beside(
+        against,
+        commits_and_forgets,
+        |claims, ()| match block_on(waiter(claims)).unwrap() {
+            Acquired::Claim(_) => assert!(!claims.contains(&ID)),
+            Acquired::Duplicate(duplicate) => assert_eq!(*duplicate.value.unwrap(), 5),
+        },
+        |claims, (), ()| assert_at_rest(claims, None),
     );
 }
 

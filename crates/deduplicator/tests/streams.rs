@@ -15,7 +15,7 @@ use futures::executor::block_on;
 use futures::stream::{self, FusedStream};
 use futures::{Stream, StreamExt};
 use steadfast_core::ManualClock;
-use steadfast_deduplicator::{Config, Deduplicator, Distinct, SipKeys};
+use steadfast_deduplicator::{Config, Deduplicator, Distinct, Id, Ids, SipKeys};
 
 type Seen = Deduplicator<ManualClock>;
 
@@ -49,6 +49,15 @@ fn items_are_told_apart_by_their_ids_alone() {
     let (seen, _clock) = seen(Config::new(100));
     let trades = [("a", 1), ("b", 1), ("a", 2)].map(|(id, price)| (id.to_owned(), price));
     let once = seen.distinct(stream::iter(trades), |(id, _)| id.clone());
+    assert_eq!(block_on(once.map(|(_, price)| price).collect::<Vec<_>>()), [1, 1]);
+}
+
+#[test]
+fn an_id_need_not_be_copied_out_of_its_item() {
+    let (seen, _clock) = seen(Config::new(100));
+    let ids = Ids::new(SipKeys::from_seed(2), false);
+    let trades = [("a", 1), ("b", 1), ("a", 2)].map(|(id, price)| (id.to_owned(), price));
+    let once = seen.distinct(stream::iter(trades), |(id, _)| id.fingerprint(&ids));
     assert_eq!(block_on(once.map(|(_, price)| price).collect::<Vec<_>>()), [1, 1]);
 }
 

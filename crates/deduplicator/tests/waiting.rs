@@ -274,6 +274,54 @@ mod order {
     }
 
     #[test]
+    fn a_wait_that_was_polled_and_then_blocks_a_thread_keeps_its_place() {
+        watched(|| {
+            for commits in [false, true] {
+                for woken in [false, true] {
+                    let (claims, _clock, held) = one_held();
+                    let first = Task::joined(&claims);
+                    let mut second = Task::joined(&claims);
+                    let end = |held: Held| {
+                        if commits {
+                            held.commit_with(7).unwrap();
+                        } else {
+                            drop(held);
+                        }
+                    };
+                    let acquired = if woken {
+                        end(held);
+                        first.wait.wait()
+                    } else {
+                        let thread = thread::spawn(|| first.wait.wait());
+                        thread::yield_now();
+                        end(held);
+                        thread.join().unwrap()
+                    };
+                    if commits {
+                        assert_eq!(told(Poll::Ready(acquired)), 7);
+                        assert_eq!(told(second.run()), 7);
+                    } else {
+                        assert!(second.run().is_pending());
+                        drop(claimed(Poll::Ready(acquired)));
+                        drop(claimed(second.run()));
+                        assert_free(&claims);
+                    }
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_wait_that_is_polled_after_its_end_panics() {
+        let (claims, _clock) = shared::<u32>(config());
+        let mut task = Task::new(&claims);
+        drop(claimed(task.poll()));
+        assert!(catch_unwind(AssertUnwindSafe(|| task.poll().is_pending())).is_err());
+        assert!(catch_unwind(AssertUnwindSafe(|| task.wait.wait().is_ok())).is_err());
+        assert_free(&claims);
+    }
+
+    #[test]
     fn threads_and_tasks_stand_in_one_line() {
         watched(|| {
             let (claims, clock, held) = one_held();
@@ -417,16 +465,139 @@ mod commits {
     }
 
     #[test]
-    fn who_waits_and_looks_when_it_is_forgotten_again_gets_a_claim() {
-        let (claims, _clock, held) = one_held();
-        let (mut one, mut other) = (Task::joined(&claims), Task::joined(&claims));
-        held.commit_with(7).unwrap();
-        claims.clear();
-        let held = claimed(one.run());
-        assert!(other.run().is_pending());
-        held.commit_with(8).unwrap();
-        assert_eq!(told(other.run()), 8);
-        assert_eq!(claims.in_flight(), 0);
+    fn who_waited_while_it_was_committed_is_told_of_that_whatever_is_forgotten_before_he_looks() {
+        let forgets: [fn(&Arc<Keyed>, &ManualClock); 4] = [
+            |claims, _| claims.clear(),
+            |claims, _| assert!(claims.forget(ID)),
+            |_, clock| clock.advance(ms(50)),
+            |claims, _| drop(claim_of(claims, "another").commit_with(9)),
+        ];
+        for forget in forgets {
+            let (claims, clock) = shared(Config::new(1).ttl(ms(50)).lease(LEASE));
+            let held = claim(&claims);
+            let (mut one, mut other) = (Task::joined(&claims), Task::joined(&claims));
+            held.commit_with(7).unwrap();
+            forget(&claims, &clock);
+            assert!(!claims.contains(ID));
+            let duplicates = claims.stats().duplicates;
+            assert_eq!(told(one.run()), 7);
+            assert_eq!(claims.stats().duplicates, duplicates + 1);
+            assert_eq!(claims.in_flight(), 0, "C3");
+            // Whoever comes later gets a claim; the other is not told of that.
+            let again = claim(&claims);
+            again.commit_with(8).unwrap();
+            assert_eq!(told(other.run()), 7);
+            assert_eq!(told(Task::new(&claims).poll()), 8);
+            assert_eq!(claims.in_flight(), 0, "C3");
+        }
+    }
+
+    #[test]
+    fn every_sight_renews_it_if_so_configured_and_changes_nothing_that_is_told() {
+        for renews in [false, true] {
+            let (claims, clock) = shared(config().ttl(ms(50)).renew(renews));
+            let held = claim(&claims);
+            let mut waits = Task::joined(&claims);
+            held.commit_with(7).unwrap();
+            clock.set_now(at(40));
+            assert_eq!(told(waits.run()), 7);
+            clock.set_now(at(80));
+            assert_eq!(claims.contains(ID), renews);
+            if renews {
+                let duplicate = claims.try_acquire(ID).unwrap().duplicate().unwrap();
+                assert_eq!((duplicate.committed_at, duplicate.value.as_deref()), (at(0), Some(&7)));
+                clock.set_now(at(120));
+                assert_eq!(claims.peek(ID).unwrap(), duplicate, "which is no sight");
+                let other = claims.try_acquire_for(ID, "payload").unwrap_err();
+                assert_eq!(other, TryAcquireError::Mismatch, "nor is this");
+                clock.set_now(at(130));
+                assert!(!claims.contains(ID));
+                assert_eq!((claims.stats().fresh, claims.stats().duplicates), (1, 2));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_over_for_one_who_asks_is_over_for_all_whatever_time_they_have_read() {
+        let (claims, _clock) = shared(config().ttl(ms(50)));
+        claim(&claims).commit_with(7).unwrap();
+        let held = claims.try_acquire_at(ID, at(50)).unwrap().claim().unwrap();
+        let refusal = claims.try_acquire_at(ID, at(49)).unwrap_err();
+        assert_eq!(refusal, TryAcquireError::InFlight { retry_at: held.until() }, "C1");
+        assert_eq!(claims.peek_at(ID, at(49)), None, "C1");
+        drop(held);
+        drop(claims.try_acquire_at(ID, at(49)).unwrap().claim().unwrap());
+        assert_free(&claims);
+    }
+
+    #[test]
+    fn a_clock_that_panics_in_a_commit_gives_the_claim_back() {
+        /// Panics once it is told to.
+        struct Broken(AtomicUsize);
+
+        impl Clock for Broken {
+            fn now(&self) -> Instant {
+                assert_eq!(self.0.swap(0, Ordering::SeqCst), 0, "as intended");
+                Instant::ZERO
+            }
+        }
+
+        let clock = Broken(AtomicUsize::new(0));
+        let claims: Claims<u32, _> = config().claims_with(clock, SipKeys::from_seed(1)).unwrap();
+        for with_value in [false, true] {
+            let held = claims.try_acquire(ID).unwrap().claim().unwrap();
+            claims.clock().0.store(1, Ordering::SeqCst);
+            let commit = AssertUnwindSafe(|| {
+                if with_value { held.commit_with(7).is_ok() } else { held.commit().is_ok() }
+            });
+            assert!(catch_unwind(commit).is_err());
+            assert_eq!(claims.in_flight(), 0, "C3");
+        }
+        assert!(claims.try_acquire(ID).unwrap().claim().is_some());
+    }
+
+    #[test]
+    fn without_a_clock_it_does_the_same() {
+        /// Nobody reads it.
+        struct None;
+
+        impl Clock for None {
+            fn now(&self) -> Instant {
+                panic!("nobody should read it");
+            }
+        }
+
+        let config = config().ttl(ms(50));
+        let claims: Claims<u32, _> = config.claims_with(None, SipKeys::from_seed(1)).unwrap();
+        let claims = Arc::new(claims);
+        // Held by whoever holds the claims, too.
+        let ask = |now| Acquired::try_new_at(Arc::clone(&claims), ID, now);
+        let mut held = ask(at(0)).unwrap().claim().unwrap();
+        assert_eq!(held.extend_at(at(10)), Ok(at(1_010)));
+        let refusal = TryAcquireError::InFlight { retry_at: at(1_010) };
+        assert_eq!(claims.try_acquire_at(ID, at(1_000)).unwrap_err(), refusal);
+        let held = thread::spawn(|| held).join().unwrap();
+        assert_eq!(held.commit_with_at(7, at(1_000)).as_deref(), Ok(&7));
+        assert!(claims.contains_at(ID, at(1_049)) && !claims.contains_at(ID, at(1_050)));
+        assert_eq!(claims.peek_at(ID, at(1_001)).unwrap().committed_at, at(1_000));
+        assert_eq!((claims.len_at(at(1_049)), claims.len_at(at(1_050))), (1, 0));
+        assert!(ask(at(1_001)).unwrap().duplicate().is_some());
+        let other = Acquired::try_new_for_at(Arc::clone(&claims), ID, "payload", at(1_001));
+        assert_eq!(other.unwrap_err(), TryAcquireError::Mismatch);
+        assert!(claims.forget_at(ID, at(1_049)) && !claims.forget_at(ID, at(1_049)));
+        ask(at(1_050)).unwrap().claim().unwrap().commit_at(at(1_051)).unwrap();
+        assert_eq!(claims.peek_at(ID, at(1_051)).unwrap().committed_at, at(1_051));
+    }
+
+    #[test]
+    fn a_claim_that_did_not_wait_can_be_sent_elsewhere() {
+        let (claims, _clock) = shared::<u32>(config());
+        let held = Acquired::try_new(Arc::clone(&claims), ID).unwrap().claim().unwrap();
+        let other = Acquired::try_new_for(Arc::clone(&claims), ID, "payload").unwrap_err();
+        assert_eq!(other, TryAcquireError::Mismatch);
+        drop(claims.try_acquire_for("another", "payload").unwrap());
+        thread::spawn(|| held.commit_with(7).unwrap()).join().unwrap();
+        assert_eq!(told(Task::new(&claims).poll()), 7);
     }
 }
 
@@ -565,6 +736,38 @@ mod limits {
         ring(&clock, at(60));
         assert_eq!(refused(task.run()), AcquireError::TimedOut);
         drop(held);
+        assert_free(&claims);
+    }
+
+    #[test]
+    fn one_that_is_set_while_it_waits_replaces_the_earlier() {
+        let (claims, clock, held) = one_held();
+        let mut timed = Task::of(wait(&claims).deadline(at(10))).pending();
+        timed.wait = timed.wait.timeout(ms(50));
+        let mut dated = Task::joined(&claims);
+        dated.wait = dated.wait.deadline(at(70));
+        clock.set_now(at(5));
+        let (mut timed, mut dated) = (timed.pending(), dated.pending());
+        clock.set_now(at(54));
+        assert!(timed.poll().is_pending());
+        ring(&clock, at(55));
+        assert_eq!(refused(timed.run()), AcquireError::TimedOut);
+        ring(&clock, at(70));
+        assert_eq!(refused(dated.run()), AcquireError::TimedOut);
+        drop(held);
+        assert_free(&claims);
+    }
+
+    #[test]
+    fn a_lease_that_is_over_makes_room_when_nobody_waits_for_it_any_more() {
+        let (claims, clock) = shared::<u32>(config().max_claims(1));
+        let late = claim(&claims);
+        let task = Task::joined(&claims);
+        clock.advance(LEASE);
+        assert!(claims.try_acquire("another").is_err());
+        drop(task);
+        drop(claim_of(&claims, "another"));
+        assert_eq!(late.commit(), Err(LeaseLost), "its place was given to another");
         assert_free(&claims);
     }
 
@@ -909,6 +1112,27 @@ mod values {
             all
         });
         assert_eq!(drops, 7);
+    }
+
+    #[test]
+    fn one_that_only_those_who_wait_are_told_of_is_dropped_with_the_last_of_them() {
+        watched(|| {
+            let drops = Arc::new(AtomicUsize::new(0));
+            let (claims, _clock) = shared(Config::new(1).lease(LEASE).shards(1));
+            let held = claim(&claims);
+            let (mut one, other) = (Task::joined(&claims), Task::joined(&claims));
+            let value = Uses(Arc::downgrade(&claims).into(), Arc::clone(&drops));
+            drop(held.commit_with(value).unwrap());
+            claims.clear();
+            match one.run() {
+                Poll::Ready(Ok(acquired)) => assert!(acquired.duplicate().is_some()),
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(drops.load(Ordering::SeqCst), 0);
+            drop(other);
+            assert_eq!(drops.load(Ordering::SeqCst), 1);
+            assert_eq!(claims.in_flight(), 0, "C3");
+        });
     }
 
     /// Panics when it is dropped, once it is told to.

@@ -5,7 +5,7 @@ use core::fmt;
 use core::future::Future;
 use core::ops::{Deref, RangeInclusive};
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll};
 use core::time::Duration;
 
 use steadfast_core::sync::Arc;
@@ -105,11 +105,13 @@ pub(crate) enum Seen {
 /// `O` is how it holds the tracker: `&T`, or `Arc<T>` for a wait that can be sent elsewhere.
 #[must_use = "a wait does nothing unless it is awaited or `.wait()` is called"]
 pub struct Acquire<O: Deref<Target: Awaited> + Clone> {
-    owner: O,
+    /// `None` once it is over.
+    owner: Option<O>,
     number: u64,
     limit: Limit,
     /// Where it sits since it began to wait.
     seat: Option<Arc<Seat>>,
+    /// Its place in the line there, if it was polled and found pending.
     wait: Option<Wait<Seated<O>>>,
 }
 
@@ -122,6 +124,8 @@ struct Sitter<O> {
 /// The same as what is waited at.
 struct Seated<O>(Sitter<O>);
 
+const POLLED_AFTER_END: &str = "a wait was polled after it was over";
+
 impl<O> Deref for Seated<O> {
     type Target = Sitter<O>;
 
@@ -133,10 +137,10 @@ impl<O> Deref for Seated<O> {
 impl<O: Deref<Target: Awaited> + Clone> Acquire<O> {
     /// [`SequenceTracker::acquire`] for any way to hold it.
     pub const fn new(owner: O, number: u64) -> Self {
-        Self { owner, number, limit: Limit::None, seat: None, wait: None }
+        Self { owner: Some(owner), number, limit: Limit::None, seat: None, wait: None }
     }
 
-    /// Fails once `timeout` has passed since the first poll. Replaces an earlier limit.
+    /// Fails once `timeout` has passed since the next poll. Replaces an earlier limit.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.limit = Limit::Timeout(timeout);
         self
@@ -148,9 +152,21 @@ impl<O: Deref<Target: Awaited> + Clone> Acquire<O> {
         self
     }
 
+    /// The wait that is to be gone on with, or the end.
+    fn next(&mut self) -> Result<Result<u64, AcquireError>, Wait<Seated<O>>> {
+        let owner = self.owner.as_ref().expect(POLLED_AFTER_END);
+        let Some(wait) = self.wait.take() else { return self.look() };
+        if matches!(self.limit, Limit::Timeout(_)) {
+            // It was set since the wait began.
+            self.limit.resolve(owner.tracker().clock().now());
+        }
+        Err(self.limited(wait))
+    }
+
     /// One look: over, or the wait for another.
     fn look(&mut self) -> Result<Result<u64, AcquireError>, Wait<Seated<O>>> {
-        let tracker = self.owner.tracker();
+        let owner = self.owner.as_ref().expect(POLLED_AFTER_END);
+        let tracker = owner.tracker();
         let now = tracker.clock().now();
         self.limit.resolve(now);
         match tracker.await_through(self.number, self.seat.as_ref(), self.limit.passed(now)) {
@@ -160,27 +176,36 @@ impl<O: Deref<Target: Awaited> + Clone> Acquire<O> {
             Seen::Over => Ok(Err(AcquireError::Restarted)),
             Seen::NotYet(seat) => {
                 self.seat = Some(Arc::clone(&seat));
-                let wait = Wait::new(Seated(Sitter { owner: self.owner.clone(), seat }), ());
-                match self.limit {
-                    Limit::Deadline(deadline) => Err(wait.deadline(deadline)),
-                    Limit::None | Limit::Timeout(_) => Err(wait),
-                }
+                let wait = Wait::new(Seated(Sitter { owner: owner.clone(), seat }), ());
+                Err(self.limited(wait))
             }
+        }
+    }
+
+    fn limited(&self, wait: Wait<Seated<O>>) -> Wait<Seated<O>> {
+        match self.limit {
+            Limit::Deadline(deadline) => wait.deadline(deadline),
+            Limit::None | Limit::Timeout(_) => wait,
         }
     }
 
     /// Waits no more.
     fn leave(&mut self) {
-        if let Some(seat) = self.seat.take() {
-            self.owner.tracker().stop_waiting(self.number, &seat);
+        if let (Some(owner), Some(seat)) = (&self.owner, self.seat.take()) {
+            owner.tracker().stop_waiting(self.number, &seat);
         }
     }
 
-    /// Blocks this thread until everything has come, or the wait fails.
+    /// Blocks this thread until everything has come, or the wait fails. If it was polled before, it keeps its
+    /// place.
+    ///
+    /// # Panics
+    ///
+    /// If it was polled to its end before.
     #[cfg(feature = "std")]
     pub fn wait(mut self) -> Result<u64, AcquireError> {
         loop {
-            match self.look() {
+            match self.next() {
                 Ok(result) => return result,
                 Err(wait) => {
                     let (Ok(()) | Err(Raised)) = wait.wait();
@@ -198,16 +223,19 @@ impl<O: Deref<Target: Awaited> + Clone> Future for Acquire<O> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            if let Some(wait) = &mut self.wait {
-                let (Ok(()) | Err(Raised)) = ready!(Pin::new(wait).poll(cx));
-                self.wait = None;
-            }
-            match self.look() {
+            match self.next() {
                 Ok(result) => {
                     self.leave();
+                    self.owner = None;
                     return Poll::Ready(result);
                 }
-                Err(wait) => self.wait = Some(wait),
+                Err(mut wait) => match Pin::new(&mut wait).poll(cx) {
+                    Poll::Ready(Ok(()) | Err(Raised)) => {}
+                    Poll::Pending => {
+                        self.wait = Some(wait);
+                        return Poll::Pending;
+                    }
+                },
             }
         }
     }

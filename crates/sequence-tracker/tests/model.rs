@@ -20,7 +20,7 @@ use steadfast_sequence_tracker::{
 };
 
 /// What a tracker is made of. Numbers are *atoms*: blocks of `2^stretch` real ones, so that sets of a
-/// few atoms speak of jumps of any size. Any values will do: [`Setup::fitted`] makes them fit.
+/// few atoms speak of jumps of any size. Any values will do: `fitted` makes them fit.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
     /// How many bits a number has on the wire.
@@ -67,7 +67,7 @@ impl Setup {
     };
 
     /// The nearest that can be built.
-    pub fn fitted(mut self) -> Self {
+    fn fitted(mut self) -> Self {
         self.bits = self.bits.clamp(2, 64);
         self.stretch = if self.bits == 64 { self.stretch.min(56) } else { 0 };
         let wire = Width::new(self.bits).unwrap().max() >> self.stretch;

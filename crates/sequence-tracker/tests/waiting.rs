@@ -659,6 +659,52 @@ mod acquire {
     }
 
     #[test]
+    fn a_wait_that_was_polled_may_block_a_thread_and_be_given_another_limit() {
+        let tracker = manual();
+        tracker.record(1);
+        let mut wait = tracker.acquire(3).timeout(SECOND);
+        assert!(poll(&mut wait).is_pending());
+        let mut timed = tracker.acquire(3).timeout(9 * SECOND);
+        assert!(poll(&mut timed).is_pending());
+        let mut timed = timed.timeout(3 * SECOND);
+        assert!(poll(&mut timed).is_pending());
+        let mut dated = tracker.acquire(3);
+        assert!(poll(&mut dated).is_pending());
+        let mut dated = dated.deadline(tracker.clock().now().saturating_add(4 * SECOND));
+        assert!(poll(&mut dated).is_pending());
+        tracker.clock().advance(2 * SECOND);
+        let missing = || vec![2..=3];
+        assert_eq!(wait.wait(), Err(AcquireError::TimedOut { missing: missing() }));
+        let late = || Poll::Ready(Err(AcquireError::TimedOut { missing: missing() }));
+        assert!(poll(&mut timed).is_pending() && poll(&mut dated).is_pending());
+        tracker.clock().advance(SECOND);
+        assert_eq!(poll(&mut timed), late());
+        assert!(poll(&mut dated).is_pending());
+        tracker.clock().advance(SECOND);
+        assert_eq!(poll(&mut dated), late());
+
+        let mut wait = tracker.acquire(3);
+        assert!(poll(&mut wait).is_pending());
+        let come = thread::scope(|scope| {
+            let waiter = scope.spawn(|| wait.wait());
+            thread::yield_now();
+            tracker.record_range(2..=3).unwrap();
+            waiter.join().unwrap()
+        });
+        assert_eq!(come, Ok(3));
+    }
+
+    #[test]
+    #[should_panic(expected = "polled after it was over")]
+    fn a_wait_that_is_polled_after_its_end_panics() {
+        let tracker = manual();
+        tracker.record(1);
+        let mut wait = tracker.acquire(1);
+        assert_eq!(poll(&mut wait), Poll::Ready(Ok(1)));
+        let _ = poll(&mut wait);
+    }
+
+    #[test]
     fn an_owner_can_be_anything() {
         fn through<O: Deref<Target: Awaited> + Clone>(owner: O) -> Result<u64, AcquireError> {
             Acquire::new(owner, 1).wait()

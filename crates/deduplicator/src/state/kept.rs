@@ -24,9 +24,19 @@ impl<M: Memory, B: Beside> State<M, B> {
             .map(|slot| (slot, self.record(slot)))
     }
 
-    /// An id was seen again.
-    pub(crate) const fn count_duplicate(&mut self) {
-        self.stats.duplicates += 1;
+    /// The time is now: what was over then is never remembered again. Some of that leaves.
+    pub(crate) fn advance(&mut self, now: Instant) {
+        self.observe(now);
+    }
+
+    /// An id was seen again, which may have left meanwhile.
+    pub(crate) fn see(&mut self, id: Fingerprint, now: Instant) {
+        let now = self.observe(now);
+        // Only one that renews has anything to write.
+        let found = if self.terms.renews { self.find(id) } else { None };
+        if found.and_then(|found| self.see_again(found, now)).is_none() {
+            self.stats.duplicates += 1;
+        }
     }
 
     /// The slot and the record of an id that is remembered.
@@ -52,8 +62,10 @@ impl<M: Memory, B: Beside> State<M, B> {
         self.ahead = ahead;
     }
 
-    /// Restores an id; to be given the oldest first. Returns its slot.
+    /// Restores an id; to be given the oldest first, with times of its own [count](State::count). Returns its
+    /// slot.
     pub(crate) fn restore(&mut self, record: Record) -> usize {
+        debug_assert!(record.time < HOLE, "it would be taken for a hole");
         if let Some(found) = self.find(record.id) {
             self.dig(found);
             self.beside.gone(found.slot);
