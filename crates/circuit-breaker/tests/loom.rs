@@ -667,8 +667,9 @@ fn late_bad_call_is_put_in_its_slot_once() {
     fn fail(breaker: &Shared, times: u32) {
         (0..times).for_each(|_| permit(breaker, at(1)).failure_at(at(1)));
     }
-    // The ring goes round while one of them is late.
-    for (size, one, other, bad) in [(2, 1, 3, 2), (3, 2, 2, 3), (1, 1, 1, 1)] {
+    // The ring goes round while one of them is late; in the last, and somebody else has put a later one
+    // in its slot by then.
+    for (size, one, other, bad) in [(2, 1, 3, 2), (3, 2, 2, 3), (1, 1, 1, 1), (3, 1, 5, 3)] {
         model(move || {
             let breaker = shared(measuring(Window::calls(size)));
             // Measures, and does not trip.
@@ -848,6 +849,48 @@ fn a_slice_that_leaves_the_window_trips_nothing() {
         |breaker, _| call(breaker, true, at(12)),
         |breaker, _| call(breaker, false, at(13)),
         |breaker| assert_eq!(breaker.phase_at(at(13)), Phase::Closed),
+    );
+}
+
+#[test]
+fn a_move_to_far_ahead_trips_nothing() {
+    // A bad call among four good ones in the slice that is left, and another one comes: without the good
+    // ones the rate would be 1.
+    let window = Window::time(secs(3)).slices(3).minimum(2);
+    beside(
+        move || {
+            let breaker = shared(measuring(window).failure_rate(0.6, window));
+            (0..4).for_each(|_| permit(&breaker, at(12)).success_at(at(12)));
+            permit(&breaker, at(12)).failure_at(at(12));
+            let (one, other) = (permit(&breaker, at(12)), permit(&breaker, at(12)));
+            (breaker, Some(one), Some(other))
+        },
+        |_, permit| permit.unwrap().failure_at(at(12)),
+        |_, permit| permit.unwrap().success_at(at(100_000)),
+        |breaker| assert_eq!(breaker.phase_at(at(12)), Phase::Closed),
+    );
+}
+
+#[test]
+fn a_slice_that_comes_round_again_counts_nothing_of_before() {
+    // Of slices that are so far apart, slots cannot tell one from the other.
+    const ROUND: u64 = 1 << 15;
+    let window = Window::time(secs(3)).slices(3).minimum(2);
+    beside(
+        move || {
+            let breaker = shared(measuring(window).failure_rate(0.6, window));
+            (0..3).for_each(|_| permit(&breaker, at(12)).success_at(at(12)));
+            (0..4).for_each(|_| permit(&breaker, at(12)).failure_at(at(12)));
+            let (one, other) = (permit(&breaker, at(12)), permit(&breaker, at(12)));
+            (breaker, Some(one), Some(other))
+        },
+        |_, permit| permit.unwrap().failure_at(at(12 + ROUND)),
+        |_, permit| permit.unwrap().success_at(at(12 + ROUND)),
+        |breaker| {
+            assert_eq!(breaker.phase_at(at(12 + ROUND)), Phase::Closed);
+            let tally = breaker.metrics_at(at(12 + ROUND)).failures_by_time;
+            assert_eq!(tally, Some(Tally { calls: 2, bad: 1 }));
+        },
     );
 }
 

@@ -15,31 +15,43 @@
 //! + lines that come in their place
 //! ```
 //!
-//! Where lines begin does not count. A mutation is applied to a copy of the workspace, in the target
+//! After a `+` line, further `-` lines are another change of the same file; after another `in` line,
+//! of another file. Where lines begin does not count. A mutation is applied to a copy of the workspace, in the target
 //! folder. It has to compile; then the test has to fail, or not to come to an end. What is not seen,
 //! or cannot be applied any more, is an error.
+#![expect(clippy::disallowed_methods, reason = "how long compilers and tests take is said")]
 
+use std::collections::BTreeMap;
+use std::env;
 use std::error::Error;
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
-use std::{env, thread};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
 
-/// A model that takes so long has been broken: the slowest takes a tenth of it.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// How many switches that no thread asked for the models look at: two find all that three do here.
-const PREEMPTIONS: &str = "2";
+/// A test that takes so long has been broken.
+const PATIENCE: &str = "90s";
+/// For a build, on a busy machine.
+const MUCH_PATIENCE: &str = "900s";
+/// What `timeout` says then.
+const TIMED_OUT: i32 = 124;
+/// How many switches that no thread asked for the models look at.
+const PREEMPTIONS: &str = "3";
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 #[derive(Debug, Default)]
 struct Mutation {
     name: String,
-    file: String,
     /// The crate, the test program, the test.
     by: Vec<String>,
+    changes: Vec<Change>,
+}
+
+/// One of the places where it changes something.
+#[derive(Debug, Default)]
+struct Change {
+    file: String,
     out: Vec<String>,
     put: Vec<String>,
 }
@@ -104,7 +116,8 @@ fn run(wanted: &[String]) -> Result<usize> {
 
 /// The lists of a folder, in the order of their names.
 fn read_all(folder: &Path) -> Result<Vec<Mutation>> {
-    let mut files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    let mut files =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     files.sort();
     let mut all: Vec<Mutation> = Vec::new();
     for file in files {
@@ -122,17 +135,24 @@ fn read_all(folder: &Path) -> Result<Vec<Mutation>> {
             let mutation = all.last_mut().ok_or_else(wrong)?;
             let (key, rest) = line.split_at(line.find(' ').unwrap_or(line.len()));
             let rest = rest.trim();
-            match key {
-                "in" => rest.clone_into(&mut mutation.file),
-                "by" => mutation.by = rest.split_whitespace().map(str::to_owned).collect(),
-                "-" => mutation.out.push(rest.to_owned()),
-                "+" => mutation.put.push(rest.to_owned()),
+            match (key, mutation.changes.last_mut()) {
+                ("in", _) => {
+                    mutation.changes.push(Change { file: rest.to_owned(), ..Change::default() });
+                }
+                ("by", _) => mutation.by = rest.split_whitespace().map(str::to_owned).collect(),
+                ("-", Some(change)) if !change.put.is_empty() => {
+                    let (file, out) = (change.file.clone(), vec![rest.to_owned()]);
+                    mutation.changes.push(Change { file, out, put: Vec::new() });
+                }
+                ("-", Some(change)) => change.out.push(rest.to_owned()),
+                ("+", Some(change)) => change.put.push(rest.to_owned()),
                 _ => return Err(wrong().into()),
             }
         }
     }
     for mutation in &all {
-        if mutation.file.is_empty() || !matches!(mutation.by.len(), 2 | 3) || mutation.out.is_empty() {
+        let says_what = mutation.changes.iter().all(|change| !change.out.is_empty());
+        if mutation.changes.is_empty() || !says_what || !matches!(mutation.by.len(), 2 | 3) {
             return Err(format!("`{}` says too little", mutation.name).into());
         }
     }
@@ -168,53 +188,65 @@ impl Copy {
         Ok(())
     }
 
-    /// The text of a mutated file.
-    fn mutated(&self, mutation: &Mutation) -> Result<String> {
-        let Mutation { name, file, out, put, .. } = mutation;
-        let text = fs::read_to_string(self.root.join(file)).map_err(|e| format!("{file}: {e}"))?;
-        let lines: Vec<&str> = text.lines().collect();
-        let is_here = |at: &usize| {
-            lines[*at..].len() >= out.len() && lines[*at..].iter().zip(out).all(|(a, b)| a.trim() == b)
-        };
-        let places: Vec<usize> = (0..lines.len()).filter(is_here).collect();
-        let [at] = places[..] else {
-            return Err(format!("[{name}] fits {} places of {file}, not one", places.len()).into());
-        };
-        let put = put.iter().map(String::as_str);
-        let mutated = lines[..at].iter().copied().chain(put).chain(lines[at + out.len()..].iter().copied());
-        let mut answer = String::new();
-        for line in mutated {
-            writeln!(answer, "{line}")?;
+    /// The files that a mutation changes, and what they are then.
+    fn mutated(&self, mutation: &Mutation) -> Result<BTreeMap<String, String>> {
+        let mut files = BTreeMap::new();
+        for Change { file, out, put } in &mutation.changes {
+            let text = match files.remove(file) {
+                Some(text) => text,
+                None => {
+                    fs::read_to_string(self.root.join(file)).map_err(|e| format!("{file}: {e}"))?
+                }
+            };
+            let mut lines: Vec<&str> = text.lines().collect();
+            let is_here = |at: &usize| {
+                let here = &lines[*at..];
+                here.len() >= out.len() && here.iter().zip(out).all(|(a, b)| a.trim() == b)
+            };
+            let places: Vec<usize> = (0..lines.len()).filter(is_here).collect();
+            let [at] = places[..] else {
+                let (name, many) = (&mutation.name, places.len());
+                return Err(format!("[{name}] fits {many} places of {file}, not one").into());
+            };
+            lines.splice(at..at + out.len(), put.iter().map(String::as_str));
+            files.insert(file.clone(), lines.join("\n") + "\n");
         }
-        Ok(answer)
+        Ok(files)
     }
 
     /// Applies a mutation, tests, and takes it back.
     fn test(&self, mutation: &Mutation) -> Result<End> {
-        let place = self.folder.join("tree").join(&mutation.file);
-        fs::write(&place, self.mutated(mutation)?)?;
+        let tree = self.folder.join("tree");
+        let files = self.mutated(mutation)?;
+        for (file, text) in &files {
+            fs::write(tree.join(file), text)?;
+        }
         let end = self.build_and_test(mutation);
-        fs::write(&place, fs::read(self.root.join(&mutation.file))?)?;
+        for file in files.keys() {
+            fs::write(tree.join(file), fs::read(self.root.join(file))?)?;
+        }
         end
     }
 
     fn build_and_test(&self, mutation: &Mutation) -> Result<End> {
         let log = self.folder.join("log");
-        let mut build = self.cargo(mutation, &log)?;
+        let mut build = self.cargo(mutation, MUCH_PATIENCE, &log)?;
         if !build.arg("--no-run").status()?.success() {
             let said = fs::read_to_string(&log)?;
             return Err(format!("[{}] does not compile:\n{said}", mutation.name).into());
         }
-        let mut test = self.cargo(mutation, &log)?;
+        let mut test = self.cargo(mutation, PATIENCE, &log)?;
         test.args(["--no-fail-fast", "--"]).args(mutation.by.get(2));
-        let child = test.spawn()?;
-        let Some(success) = ended(child)? else { return Ok(End::TookTooLong) };
+        let status = test.status()?;
+        if status.code() == Some(TIMED_OUT) {
+            return Ok(End::TookTooLong);
+        }
         let said = fs::read_to_string(&log)?;
         let tests: Vec<&str> = said
             .lines()
             .filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"))
             .collect();
-        if !success {
+        if !status.success() {
             // One that aborts says no name.
             let names = if tests.is_empty() { "it aborts".to_owned() } else { tests.join(", ") };
             return Ok(End::Failed(names));
@@ -227,11 +259,13 @@ impl Copy {
     }
 
     /// The tests of a mutation.
-    fn cargo(&self, mutation: &Mutation, log: &Path) -> Result<Command> {
+    fn cargo(&self, mutation: &Mutation, patience: &str, log: &Path) -> Result<Command> {
         let [krate, program, ..] = &mutation.by[..] else { return Err("by whom?".into()) };
         let manifest = self.folder.join("tree/crates").join(krate).join("Cargo.toml");
         let is_loom = program == "loom";
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        // It ends the test as well, not only `cargo`.
+        let mut cargo = Command::new("timeout");
+        cargo.arg(patience).arg(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(["test", "--release", "--manifest-path"]).arg(manifest);
         if program == "unit" {
             cargo.arg("--lib");
@@ -252,21 +286,5 @@ impl Copy {
             .stderr(out.try_clone()?)
             .stdout(out);
         Ok(cargo)
-    }
-}
-
-/// Whether a program ended well; `None` if it had to be ended.
-fn ended(mut child: Child) -> Result<Option<bool>> {
-    let begin = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status.success()));
-        }
-        if begin.elapsed() > PATIENCE {
-            child.kill()?;
-            child.wait()?;
-            return Ok(None);
-        }
-        thread::sleep(Duration::from_millis(20));
     }
 }
