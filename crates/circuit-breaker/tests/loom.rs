@@ -1325,16 +1325,28 @@ fn a_wait_that_is_dropped_as_its_turn_comes_passes_it_on() {
 
 #[test]
 fn a_newcomer_never_overtakes_who_waits() {
-    model(|| {
-        let (breaker, probe) = one_probe();
-        let head = joined(&breaker);
-        let reporter = thread::spawn(move || drop(probe));
-        assert!(try_permit(&breaker, NOW).is_none());
-        let probe = block_on(head).unwrap();
-        reporter.join().unwrap();
-        drop(probe);
-        assert_at_rest(&breaker, 1);
-    });
+    for newcomer_begins in [false, true] {
+        model(move || {
+            let (breaker, probe) = one_probe();
+            let head = joined(&breaker);
+            let comes = |breaker: &Shared| assert!(try_permit(breaker, NOW).is_none());
+            let theirs = Arc::clone(&breaker);
+            let thread = if newcomer_begins {
+                let thread = thread::spawn(move || comes(&theirs));
+                drop(probe);
+                thread
+            } else {
+                let thread = thread::spawn(move || drop(probe));
+                comes(&breaker);
+                thread
+            };
+            // Before the first in line has looked, who was told.
+            thread.join().unwrap();
+            let probe = block_on(head).unwrap();
+            drop(probe);
+            assert_at_rest(&breaker, 1);
+        });
+    }
 }
 
 #[test]
