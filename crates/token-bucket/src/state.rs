@@ -285,10 +285,10 @@ pub struct State {
 #[derive(Clone, Copy)]
 struct View {
     state: State,
-    /// Units accrued; at least the level.
+    /// Units accrued, after the time below; at least the level.
     accrued: u64,
-    /// Units that must accrue first, after a step back of the clock.
-    debt: u128,
+    /// Nanoseconds until then: how far the clock is behind the level, after a step back.
+    behind: u64,
 }
 
 impl State {
@@ -361,8 +361,8 @@ impl State {
     #[cold]
     #[inline(never)]
     const fn take_outside_frame(self, cost: u64, now: Instant) -> (Decision, Self) {
-        let View { state, accrued, debt } = self.view_outside_frame(now);
-        if debt == 0 {
+        let View { state, accrued, behind } = self.view_outside_frame(now);
+        if behind == 0 {
             let (decision, next) = state.take_accrued(cost, accrued, now);
             let granted = matches!(decision, Decision::Granted);
             return (decision, if granted { next } else { self.refused(state, now) });
@@ -370,10 +370,9 @@ impl State {
         if cost == 0 {
             return (Decision::Granted, self);
         }
-        // OK: the debt is a minute's units at most.
-        let missing = debt + (state.floor(accrued) + cost - accrued) as u128;
-        let delay = saturating_u64(missing.div_ceil(state.limits.per_ns as u128));
-        (Decision::Denied { retry_at: after(now, delay) }, self.refused(state, now))
+        // OK: below 2 * TOP.
+        let missing = (state.floor(accrued) + cost).saturating_sub(accrued);
+        (state.limits.denied(missing, after(now, behind)), self)
     }
 
     /// Takes as many tokens as there are, at most `max` and not less than `min`: all or none.
@@ -384,9 +383,9 @@ impl State {
         if self.word.is_closed() || self.word.is_occupied() {
             return (0, self);
         }
-        let View { state, accrued, debt } = self.view(now);
+        let View { state, accrued, behind } = self.view(now);
         let floor = state.floor(accrued);
-        let there = if debt > 0 { 0 } else { (accrued - floor) / state.limits.per_token };
+        let there = if behind > 0 { 0 } else { (accrued - floor) / state.limits.per_token };
         let taken = if there < max { there } else { max };
         if taken < min || taken == 0 {
             return (0, self.refused(state, now));
@@ -406,8 +405,8 @@ impl State {
     ///
     /// What exceeds the new burst is lost; a fraction is rounded down to a unit of the new rate.
     pub const fn reconfigure(self, limits: Limits, now: Instant) -> Self {
-        let View { state, accrued, debt } = self.view(now);
-        let old = if debt > 0 { 0 } else { accrued - state.floor(accrued) };
+        let View { state, accrued, behind } = self.view(now);
+        let old = if behind > 0 { 0 } else { accrued - state.floor(accrued) };
         // OK: both factors are below 2^56.
         let new = (old as u128) * (limits.per_token as u128) / (self.limits.per_token as u128);
         let available = least(saturating_u64(new), limits.capacity);
@@ -423,32 +422,28 @@ impl State {
     /// Whole tokens that are there at `now`, whether or not a line waits for them.
     #[inline]
     pub const fn available(self, now: Instant) -> u64 {
-        let View { state, accrued, debt } = self.view(now);
-        if debt > 0 { 0 } else { (accrued - state.floor(accrued)) / state.limits.per_token }
+        let View { state, accrued, behind } = self.view(now);
+        if behind > 0 { 0 } else { (accrued - state.floor(accrued)) / state.limits.per_token }
     }
 
     /// Whether `n` tokens are there at `now`.
     #[inline]
     pub const fn has(self, n: u128, now: Instant) -> bool {
-        let View { state, accrued, debt } = self.view(now);
-        let there = (accrued - state.floor(accrued)) as u128;
-        match n.checked_mul(state.limits.per_token as u128) {
-            Some(units) => debt == 0 && units <= there,
-            None => false,
-        }
+        let View { state, accrued, behind } = self.view(now);
+        let there = accrued - state.floor(accrued);
+        behind == 0 && n <= (there / state.limits.per_token) as u128
     }
 
     /// The first instant from `now` at which `n` tokens will have accrued, if nobody takes any: a
     /// forecast, also for a sum of requests above the burst.
     pub const fn ready_at(self, n: u128, now: Instant) -> Instant {
-        let View { state, accrued, debt } = self.view(now);
+        let View { state, accrued, behind } = self.view(now);
         let there = (accrued - state.floor(accrued)) as u128;
         let needed = match n.checked_mul(state.limits.per_token as u128) {
-            Some(units) => units.saturating_add(debt).saturating_sub(there),
+            Some(units) => units.saturating_sub(there),
             None => return Instant::MAX,
         };
-        let delay = needed.div_ceil(state.limits.per_ns as u128);
-        after(now, saturating_u64(delay))
+        after(after(now, behind), saturating_div_ceil(needed, state.limits.per_ns))
     }
 
     /// From when `n` tokens are there, how long they may be left without anything overflowing.
@@ -491,8 +486,8 @@ impl State {
 
     /// Whether every token is there: such a bucket is as good as new.
     pub const fn is_full(self, now: Instant) -> bool {
-        let View { state, accrued, debt } = self.view(now);
-        debt == 0 && accrued - state.floor(accrued) == state.limits.capacity
+        let View { state, accrued, behind } = self.view(now);
+        behind == 0 && accrued - state.floor(accrued) == state.limits.capacity
     }
 
     /// The rate and burst in force.
@@ -566,7 +561,7 @@ impl State {
     #[inline]
     const fn view(self, now: Instant) -> View {
         match self.accrued_in_frame(now) {
-            Some(accrued) => View { state: self, accrued, debt: 0 },
+            Some(accrued) => View { state: self, accrued, behind: 0 },
             None => self.view_outside_frame(now),
         }
     }
@@ -576,37 +571,34 @@ impl State {
     #[inline(never)]
     const fn view_outside_frame(self, now: Instant) -> View {
         let level = self.word.level();
-        let (per_ns, capacity) = (self.limits.per_ns as u128, self.limits.capacity);
+        let Limits { per_ns, capacity, .. } = self.limits;
         if now.as_nanos() > self.horizon {
-            // OK: both factors have at most 64 bits, and one of them 37.
-            let beyond = (now.as_nanos() - self.horizon) as u128 * per_ns;
-            let available = beyond + (TOP - level) as u128;
-            let available = least(saturating_u64(available), capacity);
+            let beyond = (now.as_nanos() - self.horizon).saturating_mul(per_ns);
+            let available = least(beyond.saturating_add(TOP - level), capacity);
             return self.framed(self.limits, available, now).view_inside_frame(now);
         }
-        // Units by which time is short of the level. OK: as above.
-        let short = (self.horizon - now.as_nanos()) as u128 * per_ns - (TOP - level) as u128;
-        if short.div_ceil(per_ns) > MAX_STEP_BACK.as_nanos() {
+        // How long before the horizon the units accrued reach the level. OK: that is after `now`,
+        // when they had not.
+        let before_horizon = (TOP - level) / per_ns;
+        let behind = self.horizon - now.as_nanos() - before_horizon;
+        if behind as u128 > MAX_STEP_BACK.as_nanos() {
             return self.framed(self.limits, 0, now).view_inside_frame(now);
         }
-        View { state: self, accrued: level, debt: short }
+        View { state: self, accrued: TOP - before_horizon * per_ns, behind }
     }
 
     const fn view_inside_frame(self, now: Instant) -> View {
         let accrued = TOP - (self.horizon - now.as_nanos()) * self.limits.per_ns;
-        View { state: self, accrued, debt: 0 }
+        View { state: self, accrued, behind: 0 }
     }
 
     /// The same bucket in a new frame that begins at `now` with `available` units.
     const fn framed(self, limits: Limits, available: u64, now: Instant) -> Self {
-        // The smallest beginning that satisfies I2 and lies a whole number of nanoseconds from TOP.
-        let smallest = limits.capacity + (TOP - limits.capacity) % limits.per_ns;
-        let span = (TOP - smallest) / limits.per_ns;
-        let (horizon, beginning) = match now.as_nanos().checked_add(span) {
-            Some(horizon) => (horizon, smallest),
-            // Time ends before the frame does: begin higher. OK: fewer nanoseconds than `span`.
-            None => (u64::MAX, TOP - (u64::MAX - now.as_nanos()) * limits.per_ns),
-        };
+        // The longest frame that satisfies I2, or what is left of time if that is shorter.
+        let longest = (TOP - limits.capacity) / limits.per_ns;
+        let horizon = now.as_nanos().saturating_add(longest);
+        // OK: at most `TOP - limits.capacity`.
+        let beginning = TOP - (horizon - now.as_nanos()) * limits.per_ns;
         let word = self.word.next_generation().with_level(beginning - available);
         Self { limits, horizon, word }
     }
@@ -618,6 +610,34 @@ impl State {
         debug_assert!(self.limits.capacity % self.limits.per_token == 0, "I3");
         debug_assert!(self.limits.capacity < TOP, "I2");
     }
+}
+
+/// `dividend / divisor`, rounded up, or `u64::MAX` if it is above that.
+///
+/// What does not fit in 64 bits is divided by hand: a target that has no such division gets 1,000
+/// bytes of code for the compiler's.
+const fn saturating_div_ceil(dividend: u128, divisor: u64) -> u64 {
+    // OK: the two halves.
+    let (mut rest, mut low) = ((dividend >> 64) as u64, dividend as u64);
+    if rest == 0 {
+        return low.div_ceil(divisor);
+    }
+    if rest >= divisor {
+        return u64::MAX;
+    }
+    // Digit by digit: the quotient's come into `low` as the dividend's leave it.
+    let mut digits = 0;
+    while digits < u64::BITS {
+        let overflows = rest >> 63 == 1;
+        rest = rest << 1 | low >> 63;
+        low <<= 1;
+        if overflows || rest >= divisor {
+            rest = rest.wrapping_sub(divisor);
+            low |= 1;
+        }
+        digits += 1;
+    }
+    low.saturating_add((rest > 0) as u64)
 }
 
 const fn least(a: u64, b: u64) -> u64 {
