@@ -305,10 +305,14 @@ impl State {
     /// Takes `n` tokens, from outside: denied while a line waits.
     #[inline]
     pub const fn take(self, n: u64, now: Instant) -> (Decision, Self) {
-        if self.word.is_occupied() && !self.word.is_closed() {
-            return (self.behind_line(n, 0, now), self);
+        let (decision, next) = self.take_in_turn(n, now);
+        if !self.word.is_occupied() {
+            return (decision, next);
         }
-        self.take_in_turn(n, now)
+        match decision {
+            Decision::Granted if n > 0 => (Decision::Denied { retry_at: now }, self),
+            _ => (decision, self),
+        }
     }
 
     /// [`take`](Self::take) in the common case.
@@ -341,38 +345,17 @@ impl State {
         let Some(cost) = self.limits.cost(n) else {
             return (Decision::ExceedsBurst, self);
         };
-        match self.accrued_in_frame(now) {
-            Some(accrued) => self.take_accrued(cost, accrued, now),
-            None => self.take_outside_frame(cost, now),
-        }
-    }
-
-    /// Takes `cost` units where there is no debt. A denial changes nothing.
-    #[inline]
-    const fn take_accrued(self, cost: u64, accrued: u64, now: Instant) -> (Decision, Self) {
+        let View { state, accrued, behind } = self.view(now);
         // OK: below 2 * TOP.
-        let spent = self.floor(accrued) + cost;
-        if spent <= accrued {
-            return (Decision::Granted, self.with_level(spent));
-        }
-        (self.limits.denied(spent - accrued, now), self)
-    }
-
-    #[cold]
-    #[inline(never)]
-    const fn take_outside_frame(self, cost: u64, now: Instant) -> (Decision, Self) {
-        let View { state, accrued, behind } = self.view_outside_frame(now);
-        if behind == 0 {
-            let (decision, next) = state.take_accrued(cost, accrued, now);
-            let granted = matches!(decision, Decision::Granted);
-            return (decision, if granted { next } else { self.refused(state, now) });
+        let spent = state.floor(accrued) + cost;
+        if behind == 0 && spent <= accrued {
+            return (Decision::Granted, state.with_level(spent));
         }
         if cost == 0 {
             return (Decision::Granted, self);
         }
-        // OK: below 2 * TOP.
-        let missing = (state.floor(accrued) + cost).saturating_sub(accrued);
-        (state.limits.denied(missing, after(now, behind)), self)
+        let missing = spent.saturating_sub(accrued);
+        (state.limits.denied(missing, after(now, behind)), self.refused(state, now))
     }
 
     /// Takes as many tokens as there are, at most `max` and not less than `min`: all or none.
@@ -572,24 +555,22 @@ impl State {
     const fn view_outside_frame(self, now: Instant) -> View {
         let level = self.word.level();
         let Limits { per_ns, capacity, .. } = self.limits;
-        if now.as_nanos() > self.horizon {
+        let available = if now.as_nanos() > self.horizon {
             let beyond = (now.as_nanos() - self.horizon).saturating_mul(per_ns);
-            let available = least(beyond.saturating_add(TOP - level), capacity);
-            return self.framed(self.limits, available, now).view_inside_frame(now);
-        }
-        // How long before the horizon the units accrued reach the level. OK: that is after `now`,
-        // when they had not.
-        let before_horizon = (TOP - level) / per_ns;
-        let behind = self.horizon - now.as_nanos() - before_horizon;
-        if behind as u128 > MAX_STEP_BACK.as_nanos() {
-            return self.framed(self.limits, 0, now).view_inside_frame(now);
-        }
-        View { state: self, accrued: TOP - before_horizon * per_ns, behind }
-    }
-
-    const fn view_inside_frame(self, now: Instant) -> View {
-        let accrued = TOP - (self.horizon - now.as_nanos()) * self.limits.per_ns;
-        View { state: self, accrued, behind: 0 }
+            least(beyond.saturating_add(TOP - level), capacity)
+        } else {
+            // How long before the horizon the units accrued reach the level. OK: that is after
+            // `now`, when they had not.
+            let before_horizon = (TOP - level) / per_ns;
+            let behind = self.horizon - now.as_nanos() - before_horizon;
+            if behind as u128 <= MAX_STEP_BACK.as_nanos() {
+                return View { state: self, accrued: TOP - before_horizon * per_ns, behind };
+            }
+            0
+        };
+        let state = self.framed(self.limits, available, now);
+        // OK: where the frame begins, which is now.
+        View { state, accrued: state.word.level() + available, behind: 0 }
     }
 
     /// The same bucket in a new frame that begins at `now` with `available` units.

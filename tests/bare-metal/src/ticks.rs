@@ -8,7 +8,8 @@ use cortex_m::peripheral::syst::SystClkSource;
 use steadfast::{Clock, Instant};
 
 /// From one interrupt to the next.
-pub const TICK: Duration = Duration::from_millis(1);
+pub const TICK: Duration = Duration::from_nanos(NANOS);
+const NANOS: u64 = 1_000_000;
 /// The processor's cycles in that time: 16 MHz.
 const CYCLES: u32 = 16_000;
 
@@ -27,7 +28,7 @@ impl Ticks {
 
     /// When so many have passed.
     pub fn at(count: u32) -> Instant {
-        Instant::ZERO.saturating_add(TICK * count)
+        Instant::from_nanos(u64::from(count) * NANOS)
     }
 }
 
