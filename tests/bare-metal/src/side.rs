@@ -67,10 +67,9 @@ pub struct Side {
 impl Side {
     /// Nothing.
     pub const fn new() -> Self {
-        const ZERO: Mine = Mine::new();
         Self {
             granted: Mine::new(),
-            fresh: [ZERO; NUMBERS as usize / 32],
+            fresh: [const { Mine::new() }; NUMBERS as usize / 32],
             fresh_twice: Mine::new(),
             duplicates: Mine::new(),
             too_old: Mine::new(),

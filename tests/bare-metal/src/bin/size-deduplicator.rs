@@ -1,7 +1,7 @@
 //! The smallest program with a deduplicator in memory of its own.
 #![no_std]
 #![no_main]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 use core::hint::black_box;
 
@@ -14,6 +14,7 @@ use steadfast_bare_metal::{Ticks, ticks};
 
 const LAST: Config = Config::new(50).ttl(Duration::from_secs(10));
 type Memory = Fixed<{ LAST.lines() }, { LAST.words() }>;
+type Seen = LocalDeduplicator<SipKeys, Memory>;
 
 #[exception]
 fn SysTick() {
@@ -26,11 +27,13 @@ fn main() -> ! {
         ticks::start(peripherals.SYST);
     }
     let keys = SipKeys::from_seed(Ticks.now().as_nanos());
-    let seen: Result<LocalDeduplicator<SipKeys, Memory>, _> = LAST.local_in(Memory::new(), keys);
-    let Ok(mut seen) = seen else {
+    let Ok(seen) = LAST.local_in(Memory::new(), keys) else {
         panic!("50 ids can be kept");
     };
+    let Some(seen) = cortex_m::singleton!(: Seen = seen) else {
+        panic!("there is one");
+    };
     loop {
-        black_box(seen.insert(&black_box(17_u32), Ticks.now()));
+        let _sighting = black_box(seen.insert(&black_box(17_u32), Ticks.now()));
     }
 }
