@@ -80,7 +80,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use steadfast_core::{Instant, saturating_u64};
+use steadfast_core::{Instant, saturating_nanos, saturating_u64};
 
 /// The bits of a level.
 pub(crate) const LEVEL_BITS: u32 = 56;
@@ -545,41 +545,22 @@ impl State {
     const fn view(self, now: Instant) -> View {
         match self.accrued_in_frame(now) {
             Some(accrued) => View { state: self, accrued, behind: 0 },
-            None => self.view_outside_frame(now),
-        }
-    }
-
-    /// `now` is beyond the horizon, or the clock has stepped back.
-    #[cold]
-    #[inline(never)]
-    const fn view_outside_frame(self, now: Instant) -> View {
-        let level = self.word.level();
-        let Limits { per_ns, capacity, .. } = self.limits;
-        let available = if now.as_nanos() > self.horizon {
-            let beyond = (now.as_nanos() - self.horizon).saturating_mul(per_ns);
-            least(beyond.saturating_add(TOP - level), capacity)
-        } else {
-            // How long before the horizon the units accrued reach the level. OK: that is after
-            // `now`, when they had not.
-            let before_horizon = (TOP - level) / per_ns;
-            let behind = self.horizon - now.as_nanos() - before_horizon;
-            if behind as u128 <= MAX_STEP_BACK.as_nanos() {
-                return View { state: self, accrued: TOP - before_horizon * per_ns, behind };
+            None => {
+                // In single numbers: where the limits are constants, the compiler sees it, and what it
+                // makes of a bucket in a program without a division is half as large.
+                let Self { limits, horizon, word } = self;
+                let Limits { per_ns, capacity, .. } = limits;
+                let (horizon, word, accrued, behind) =
+                    outside_frame(per_ns, capacity, horizon, word, now);
+                View { state: Self { limits, horizon, word }, accrued, behind }
             }
-            0
-        };
-        let state = self.framed(self.limits, available, now);
-        // OK: where the frame begins, which is now.
-        View { state, accrued: state.word.level() + available, behind: 0 }
+        }
     }
 
     /// The same bucket in a new frame that begins at `now` with `available` units.
     const fn framed(self, limits: Limits, available: u64, now: Instant) -> Self {
-        // The longest frame that satisfies I2, or what is left of time if that is shorter.
-        let longest = (TOP - limits.capacity) / limits.per_ns;
-        let horizon = now.as_nanos().saturating_add(longest);
-        // OK: at most `TOP - limits.capacity`.
-        let beginning = TOP - (horizon - now.as_nanos()) * limits.per_ns;
+        let Limits { per_ns, capacity, .. } = limits;
+        let (horizon, beginning) = frame(per_ns, capacity, now);
         let word = self.word.next_generation().with_level(beginning - available);
         Self { limits, horizon, word }
     }
@@ -591,6 +572,44 @@ impl State {
         debug_assert!(self.limits.capacity % self.limits.per_token == 0, "I3");
         debug_assert!(self.limits.capacity < TOP, "I2");
     }
+}
+
+/// What a state whose `now` is beyond the horizon, or whose clock has stepped back, is worth at `now`:
+/// horizon, word, units accrued, and how far behind them the clock is.
+#[cold]
+#[inline(never)]
+const fn outside_frame(
+    per_ns: u64,
+    capacity: u64,
+    horizon: u64,
+    word: Word,
+    now: Instant,
+) -> (u64, Word, u64, u64) {
+    let left = TOP - word.level();
+    let available = if now.as_nanos() > horizon {
+        let beyond = (now.as_nanos() - horizon).saturating_mul(per_ns);
+        least(beyond.saturating_add(left), capacity)
+    } else {
+        // How long before the horizon the units accrued reach the level. OK: that is after `now`, when
+        // they had not.
+        let before_horizon = left / per_ns;
+        let behind = horizon - now.as_nanos() - before_horizon;
+        if behind <= saturating_nanos(MAX_STEP_BACK) {
+            return (horizon, word, TOP - before_horizon * per_ns, behind);
+        }
+        0
+    };
+    let (horizon, beginning) = frame(per_ns, capacity, now);
+    (horizon, word.next_generation().with_level(beginning - available), beginning, 0)
+}
+
+/// The horizon of a frame that begins at `now`, and the units accrued then.
+const fn frame(per_ns: u64, capacity: u64, now: Instant) -> (u64, u64) {
+    // The longest frame that satisfies I2, or what is left of time if that is shorter.
+    let longest = (TOP - capacity) / per_ns;
+    let horizon = now.as_nanos().saturating_add(longest);
+    // OK: at most `TOP - capacity`.
+    (horizon, TOP - (horizon - now.as_nanos()) * per_ns)
 }
 
 /// `dividend / divisor`, rounded up, or `u64::MAX` if it is above that.
@@ -639,5 +658,26 @@ impl fmt::Debug for State {
             .field("word", &self.word)
             .field("horizon", &Instant::from_nanos(self.horizon))
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_division_by_hand_is_the_compilers() {
+        const HALF: u128 = 1 << 64;
+        let divisors = [1, 2, 3, 68_000_000_000, TOP, 1 << 63, u64::MAX - 1, u64::MAX];
+        for divisor in divisors {
+            let limit = u128::from(divisor) * u128::from(u64::MAX);
+            for base in [0, HALF - 1, HALF * 3, HALF * u128::from(divisor), limit, u128::MAX - 2] {
+                for dividend in [base.saturating_sub(1), base, base + 1, base + 2] {
+                    let expected = saturating_u64(dividend.div_ceil(u128::from(divisor)));
+                    let found = saturating_div_ceil(dividend, divisor);
+                    assert_eq!(found, expected, "{dividend} / {divisor}");
+                }
+            }
+        }
     }
 }
