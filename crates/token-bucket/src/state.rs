@@ -543,18 +543,15 @@ impl State {
     /// What the state is worth at `now`.
     #[inline]
     const fn view(self, now: Instant) -> View {
-        match self.accrued_in_frame(now) {
-            Some(accrued) => View { state: self, accrued, behind: 0 },
-            None => {
-                // In single numbers: where the limits are constants, the compiler sees it, and what it
-                // makes of a bucket in a program without a division is half as large.
-                let Self { limits, horizon, word } = self;
-                let Limits { per_ns, capacity, .. } = limits;
-                let (horizon, word, accrued, behind) =
-                    outside_frame(per_ns, capacity, horizon, word, now);
-                View { state: Self { limits, horizon, word }, accrued, behind }
-            }
+        if let Some(accrued) = self.accrued_in_frame(now) {
+            return View { state: self, accrued, behind: 0 };
         }
+        // In single numbers: where the limits are constants, the compiler sees it, and what it makes of
+        // a bucket in a program without a division is half as large.
+        let Self { limits, horizon, word } = self;
+        let Limits { per_ns, capacity, .. } = limits;
+        let (horizon, word, accrued, behind) = outside_frame(per_ns, capacity, horizon, word, now);
+        View { state: Self { limits, horizon, word }, accrued, behind }
     }
 
     /// The same bucket in a new frame that begins at `now` with `available` units.
@@ -617,8 +614,9 @@ const fn frame(per_ns: u64, capacity: u64, now: Instant) -> (u64, u64) {
 /// What does not fit in 64 bits is divided by hand: a target that has no such division gets 1,000
 /// bytes of code for the compiler's.
 const fn saturating_div_ceil(dividend: u128, divisor: u64) -> u64 {
-    // OK: the two halves.
-    let (mut rest, mut low) = ((dividend >> 64) as u64, dividend as u64);
+    // OK: the two halves, neither of which saturates.
+    let mut rest = saturating_u64(dividend >> 64);
+    let mut low = saturating_u64(dividend & u64::MAX as u128);
     if rest == 0 {
         return low.div_ceil(divisor);
     }
