@@ -137,8 +137,16 @@ impl TrackerSoak {
         Some(first)
     }
 
+    /// All numbers of this turn are taken: one of them comes again, or late.
+    fn repeat(&self, random: &mut Rng) -> u64 {
+        let number = random.u64(self.base.load(SeqCst)..self.next.load(SeqCst));
+        self.arrive(number);
+        number
+    }
+
     async fn step(&self, worker: &mut Worker, weather: Weather) {
-        let Some(first) = self.deliver(worker, weather).await else { return worker.rest().await };
+        let first = self.deliver(worker, weather).await;
+        let first = first.unwrap_or_else(|| self.repeat(&mut worker.random));
         // Its own last number, or one of those around: somebody is at them.
         let next = self.next.load(SeqCst);
         let number = (first + worker.random.u64(..3 * BLOCK)).min(next - 1);

@@ -1,33 +1,18 @@
-//! One bucket and one breaker, every executor, every timer: what was promised to one waiter is kept to
-//! all kinds.
+//! Every executor with every timer: what real time brings is brought to all of them.
 //!
-//! These are among the few tests that let real time pass; each is a fraction of a second, and a
-//! watchdog turns a lost wake-up into a failure.
+//! These are among the few tests that let real time pass; each is a fraction of a second.
 
 use std::future::Future;
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use crate::watched;
 use futures::StreamExt;
 use steadfast::circuit_breaker::{self, Phase};
 use steadfast::token_bucket::{Acquire, AcquireError, Config, Rate, TokenBucket};
 use steadfast::{AsyncIoClock, Clock, Instant, SystemClock, Timer, TokioClock, TscClock};
-
-/// Runs `test` on a thread of its own, and fails if it has not ended after a generous while.
-fn watched(test: impl FnOnce() + Send + 'static) {
-    let (done, wait) = channel();
-    let thread = thread::spawn(move || {
-        test();
-        done.send(()).expect("the watchdog waits");
-    });
-    match wait.recv_timeout(Duration::from_secs(20)) {
-        Err(RecvTimeoutError::Timeout) => panic!("a wake-up was lost"),
-        _ => thread.join().expect("the test passes"),
-    }
-}
 
 fn bucket<C: Clock>(rate: u64, burst: u64, clock: C) -> Arc<TokenBucket<C>> {
     Arc::new(Config::new(Rate::per_second(rate)).burst(burst).build_with(clock).unwrap())
