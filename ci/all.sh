@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-proofs=(labels format crates deny tests clippy docs features msrv no-std bare-metal fuzz loom)
+proofs=(labels format crates deny tests soak clippy docs features msrv no-std bare-metal fuzz loom)
 
 for script in ci/*.sh; do
     name=$(basename "$script" .sh)

@@ -128,9 +128,11 @@ fn a_burst_that_became_too_small_ends_waits_on_all_executors() {
     });
 }
 
+type Probe = circuit_breaker::Permit<Arc<Breaker>>;
+
 #[test]
 fn a_breaker_that_closes_lets_everybody_through_on_all_executors() {
-    let closes: [fn(&Breaker, circuit_breaker::Permit<Arc<Breaker>>); 3] = [
+    let closes: [fn(&Breaker, Probe); 3] = [
         |_, probe| probe.success(),
         |breaker, _| breaker.reset(),
         |breaker, _| breaker.force_closed(),
