@@ -1,20 +1,29 @@
 #!/usr/bin/env bash
 # Runs every proof, the cheapest first, and stops at the first that fails.
 #
+#   ci/all.sh [--long]
+#
+# With `--long` also those that take too long for every change.
+#
 # Time: the sum of the proofs, printed at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-proofs=(labels format crates deny tests clippy docs features msrv no-std bare-metal fuzz loom)
+proofs=(labels format crates deny tests soak clippy docs features msrv no-std bare-metal public-api fuzz loom)
+long=(mutations)
 
 for script in ci/*.sh; do
     name=$(basename "$script" .sh)
     case $name in all | lib) continue ;; esac
-    if [[ " ${proofs[*]} " != *" $name "* ]]; then
+    if [[ " ${proofs[*]} ${long[*]} " != *" $name "* ]]; then
         echo "FAILED: $script is not in the list of ci/all.sh" >&2
         exit 1
     fi
 done
+
+if [ "${1:-}" = --long ]; then
+    proofs+=("${long[@]}")
+fi
 
 summary=
 for name in "${proofs[@]}"; do

@@ -873,8 +873,9 @@ fn a_move_to_far_ahead_trips_nothing() {
 
 #[test]
 fn a_slice_that_comes_round_again_counts_nothing_of_before() {
-    // Of slices that are so far apart, slots cannot tell one from the other.
-    const ROUND: u64 = 1 << 15;
+    // Of slices that are so far apart, which have the same of three slots, it cannot tell one from the
+    // other.
+    const ROUND: u64 = 3 << 15;
     let window = Window::time(secs(3)).slices(3).minimum(2);
     beside(
         move || {
