@@ -308,11 +308,34 @@ impl Default for SipKeys {
 }
 
 impl BuildHasher for SipKeys {
-    type Hasher = SipHasher13;
+    type Hasher = SipState;
 
     #[inline]
-    fn build_hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_keys(self.0[0], self.0[1])
+    fn build_hasher(&self) -> SipState {
+        SipState(SipHasher13::new_with_keys(self.0[0], self.0[1]))
+    }
+}
+
+/// What [`SipKeys`] hash with: SipHash-1-3 under way.
+#[derive(Clone)]
+pub struct SipState(SipHasher13);
+
+impl Hasher for SipState {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0.finish()
+    }
+}
+
+impl fmt::Debug for SipState {
+    /// Nothing of the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SipState").finish_non_exhaustive()
     }
 }
 

@@ -120,7 +120,7 @@ pub use crate::claims::Claims;
 pub use crate::config::{Config, ConfigError, MAX_CAPACITY, MAX_SHARDS};
 #[cfg(feature = "wait")]
 pub use crate::error::{AcquireError, LeaseLost, RestoreError, TryAcquireError};
-pub use crate::fingerprint::{Fingerprint, Hashed, Id, Ids, SipKeys};
+pub use crate::fingerprint::{Fingerprint, Hashed, Id, Ids, SipKeys, SipState};
 pub use crate::local::LocalDeduplicator;
 pub use crate::memory::{Fixed, Heap, Memory};
 #[cfg(feature = "wait")]
