@@ -57,6 +57,8 @@ impl Seats {
     /// One leaves a seat that is his until then: so whatever is in it is not dropped here.
     pub(crate) fn leave(&mut self, number: u64, seat: &Seat) {
         // P1: if it is not over it is in the map, with him.
+        // RACE: what is awaited may have come just now; then the seat was taken out, and another's may
+        // be in its place. Model: `a_seat_that_is_left_as_its_run_ends_is_not_the_next_runs`.
         if seat.is_over() {
             return;
         }

@@ -362,14 +362,15 @@ impl<C> SequenceTracker<C> {
             if seat.is_some_and(|seat| seat.run() != run) {
                 return Seen::Over;
             }
+            // RACE: looked at under the lock that the seat is found under: whoever brings it finds the
+            // seat, and wakes it, perhaps before anybody is in its line. Model:
+            // `what_comes_while_joining_is_seen`.
             match inner.state.proof(number) {
                 Some(Ok(through)) => return Seen::Come(through),
                 Some(Err((through, lost))) => return Seen::Lost { through, lost },
                 None if late => return Seen::Late { missing: inner.missing_through(number) },
                 None => (),
             }
-            // RACE: whoever brings it finds the seat under this lock, and wakes it, perhaps before anybody
-            // is in its line. Model: `what_comes_while_joining_is_seen`.
             Seen::NotYet(match seat.filter(|seat| !seat.is_over()) {
                 Some(seat) => Arc::clone(seat),
                 None => inner.seats.join(number, run),
@@ -379,8 +380,7 @@ impl<C> SequenceTracker<C> {
 
     /// One waits less.
     pub(crate) fn stop_waiting(&self, number: u64, seat: &Seat) {
-        // RACE: what is awaited may come just now; then the seat was taken out, and is left alone. Model:
-        // `a_wait_that_is_dropped_while_its_number_comes_takes_no_wake_up_with_it`.
+        // Most often what was awaited has come, and saves the lock.
         if !seat.is_over() {
             self.with(|inner| inner.seats.leave(number, seat));
         }

@@ -4,30 +4,18 @@
 //! cargo run --release -p steadfast-tests --bin mutations -- [PART-OF-A-NAME…]
 //! ```
 //!
-//! The files of `tests/mutations` list them, a paragraph each:
-//!
-//! ```text
-//! # A comment.
-//! [what is broken, which is its name]
-//! in the file that is changed
-//! by the crate, the test program, and (unless all are to run) the test that sees it
-//! - lines that are taken out: they stand there, one below the other, exactly once
-//! + lines that come in their place
-//! ```
-//!
-//! After a `+` line, further `-` lines are another change of the same file; after another `in` line,
-//! of another file. Where lines begin does not count. A mutation is applied to a copy of the workspace, in the target
-//! folder. It has to compile; then the test has to fail, or not to come to an end. What is not seen,
-//! or cannot be applied any more, is an error.
+//! The files of `tests/mutations` list them: see [`steadfast_tests::mutations`]. A mutation is applied to a
+//! copy of the workspace, in the target folder. It has to compile; then the test has to fail, or not to
+//! come to an end. What is not seen, or cannot be applied any more, is an error.
 #![expect(clippy::disallowed_methods, reason = "how long compilers and tests take is said")]
 
-use std::collections::BTreeMap;
 use std::env;
-use std::error::Error;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
+
+use steadfast_tests::mutations::{Mutation, Result, read_all};
 
 /// A test that takes so long has been broken.
 const PATIENCE: &str = "90s";
@@ -37,24 +25,6 @@ const MUCH_PATIENCE: &str = "900s";
 const TIMED_OUT: i32 = 124;
 /// How many switches that no thread asked for the models look at.
 const PREEMPTIONS: &str = "3";
-
-type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
-
-#[derive(Debug, Default)]
-struct Mutation {
-    name: String,
-    /// The crate, the test program, the test.
-    by: Vec<String>,
-    changes: Vec<Change>,
-}
-
-/// One of the places where it changes something.
-#[derive(Debug, Default)]
-struct Change {
-    file: String,
-    out: Vec<String>,
-    put: Vec<String>,
-}
 
 /// How a test ended.
 enum End {
@@ -92,7 +62,7 @@ fn run(wanted: &[String]) -> Result<usize> {
     }
     // All of them first: a list that is out of date is seen at once.
     for mutation in &mutations {
-        copy.mutated(mutation)?;
+        mutation.applied(&copy.root)?;
     }
     let mut unseen = 0;
     for (number, mutation) in (1..).zip(&mutations) {
@@ -112,51 +82,6 @@ fn run(wanted: &[String]) -> Result<usize> {
     }
     println!("{} mutations, {unseen} of them not seen", mutations.len());
     Ok(unseen)
-}
-
-/// The lists of a folder, in the order of their names.
-fn read_all(folder: &Path) -> Result<Vec<Mutation>> {
-    let mut files =
-        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    files.sort();
-    let mut all: Vec<Mutation> = Vec::new();
-    for file in files {
-        let text = fs::read_to_string(&file)?;
-        for (number, line) in (1..).zip(text.lines()) {
-            let wrong = || format!("{}:{number}: {line}", file.display());
-            let line = line.trim();
-            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-                all.push(Mutation { name: name.to_owned(), ..Mutation::default() });
-                continue;
-            }
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let mutation = all.last_mut().ok_or_else(wrong)?;
-            let (key, rest) = line.split_at(line.find(' ').unwrap_or(line.len()));
-            let rest = rest.trim();
-            match (key, mutation.changes.last_mut()) {
-                ("in", _) => {
-                    mutation.changes.push(Change { file: rest.to_owned(), ..Change::default() });
-                }
-                ("by", _) => mutation.by = rest.split_whitespace().map(str::to_owned).collect(),
-                ("-", Some(change)) if !change.put.is_empty() => {
-                    let (file, out) = (change.file.clone(), vec![rest.to_owned()]);
-                    mutation.changes.push(Change { file, out, put: Vec::new() });
-                }
-                ("-", Some(change)) => change.out.push(rest.to_owned()),
-                ("+", Some(change)) => change.put.push(rest.to_owned()),
-                _ => return Err(wrong().into()),
-            }
-        }
-    }
-    for mutation in &all {
-        let says_what = mutation.changes.iter().all(|change| !change.out.is_empty());
-        if mutation.changes.is_empty() || !says_what || !matches!(mutation.by.len(), 2 | 3) {
-            return Err(format!("`{}` says too little", mutation.name).into());
-        }
-    }
-    Ok(all)
 }
 
 /// A copy of the workspace, to be broken.
@@ -188,36 +113,10 @@ impl Copy {
         Ok(())
     }
 
-    /// The files that a mutation changes, and what they are then.
-    fn mutated(&self, mutation: &Mutation) -> Result<BTreeMap<String, String>> {
-        let mut files = BTreeMap::new();
-        for Change { file, out, put } in &mutation.changes {
-            let text = match files.remove(file) {
-                Some(text) => text,
-                None => {
-                    fs::read_to_string(self.root.join(file)).map_err(|e| format!("{file}: {e}"))?
-                }
-            };
-            let mut lines: Vec<&str> = text.lines().collect();
-            let is_here = |at: &usize| {
-                let here = &lines[*at..];
-                here.len() >= out.len() && here.iter().zip(out).all(|(a, b)| a.trim() == b)
-            };
-            let places: Vec<usize> = (0..lines.len()).filter(is_here).collect();
-            let [at] = places[..] else {
-                let (name, many) = (&mutation.name, places.len());
-                return Err(format!("[{name}] fits {many} places of {file}, not one").into());
-            };
-            lines.splice(at..at + out.len(), put.iter().map(String::as_str));
-            files.insert(file.clone(), lines.join("\n") + "\n");
-        }
-        Ok(files)
-    }
-
     /// Applies a mutation, tests, and takes it back.
     fn test(&self, mutation: &Mutation) -> Result<End> {
         let tree = self.folder.join("tree");
-        let files = self.mutated(mutation)?;
+        let files = mutation.applied(&self.root)?;
         for (file, text) in &files {
             fs::write(tree.join(file), text)?;
         }

@@ -39,8 +39,6 @@ impl<M: Memory> State<M> {
         if counted {
             return Some(self.probe(life, now));
         }
-        // RACE: it may report at this moment. Whoever moves the lease first decides. Model:
-        // `late_probe_and_its_successor_count_once`.
         let lease = self.leases().take_over(&self.terms, life, now)?;
         Some(Pass::new(life, now).with_lease(lease))
     }

@@ -134,6 +134,8 @@ impl<W: Word> Leases<'_, W> {
                 self.known(slot, life).filter(|&(_, at)| is_expired(terms, at, now))?;
             let next = taken_next(seen.into(), life);
             let won = self.first(slot).update(|word| {
+                // RACE: it may report at this moment. Whoever moves the word first decides. Model:
+                // `late_probe_and_its_successor_count_once`.
                 if word != owned(seen, at.as_nanos()) {
                     return Step::Keep(false);
                 }
