@@ -9,6 +9,7 @@ use arbitrary::Unstructured;
 pub mod backoff;
 pub mod circuit_breaker;
 pub mod deduplicator;
+pub mod models;
 pub mod mutations;
 pub mod policy;
 pub mod retry;

@@ -9,6 +9,7 @@
 //! come to an end. What is not seen, or cannot be applied any more, is an error.
 #![expect(clippy::disallowed_methods, reason = "how long compilers and tests take is said")]
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -102,15 +103,17 @@ impl Copy {
             return Err("git cannot list the files of the workspace".into());
         }
         let tree = self.folder.join("tree");
+        let mut places = BTreeSet::new();
         for name in String::from_utf8(listed.stdout)?.split('\0').filter(|name| !name.is_empty()) {
             let Ok(content) = fs::read(self.root.join(name)) else { continue };
             let place = tree.join(name);
+            places.insert(place.clone());
             if fs::read(&place).ok().as_ref() != Some(&content) {
                 fs::create_dir_all(place.parent().ok_or("a file without a folder")?)?;
                 fs::write(&place, content)?;
             }
         }
-        Ok(())
+        remove_others(&tree, &places)
     }
 
     /// Applies a mutation, tests, and takes it back.
@@ -186,4 +189,17 @@ impl Copy {
             .stdout(out);
         Ok(cargo)
     }
+}
+
+/// Removes the files of a folder that are not among these: they were removed from the workspace.
+fn remove_others(folder: &Path, files: &BTreeSet<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            remove_others(&path, files)?;
+        } else if !files.contains(&path) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
