@@ -568,6 +568,28 @@ fn all_who_wait_are_told_what_is_committed() {
 }
 
 #[test]
+fn who_is_late_for_a_flight_waits_for_the_next_one() {
+    model(|| {
+        let (claims, claim) = one_held();
+        let late = thread::spawn({
+            let claims = Arc::clone(&claims);
+            move || match block_on(waiter(&claims)).unwrap() {
+                Acquired::Claim(claim) => drop(claim),
+                told => assert_eq!(value(&told), Some(7)),
+            }
+        });
+        drop(claim);
+        let next = claims.try_acquire(&ID).ok().and_then(Acquired::claim);
+        let remembered = next.is_some().then_some(7);
+        if let Some(next) = next {
+            next.commit_with(7).unwrap();
+        }
+        late.join().unwrap();
+        assert_at_rest(&claims, remembered);
+    });
+}
+
+#[test]
 fn two_who_wait_get_it_in_turn() {
     model(|| {
         let (claims, claim) = one_held();
