@@ -208,3 +208,44 @@ fn is_timeout(error: &io::Error) -> bool {
 pub(crate) fn lock(sink: &Sink) -> MutexGuard<'_, Delivered> {
     sink.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    use crate::faults::Faults;
+    use crate::plan::{Fate, Plan, Session};
+    use crate::publisher::Publisher;
+
+    #[test]
+    fn what_is_lost_at_either_end_of_a_session_is_delivered_and_a_session_that_is_lost_altogether()
+    {
+        let begins = |ms| Duration::from_millis(ms);
+        let plan = Plan {
+            sessions: vec![
+                Session { epoch: 3, begins: begins(0), ticks: 20 },
+                Session { epoch: 7, begins: begins(20), ticks: 4 },
+                Session { epoch: 8, begins: begins(30), ticks: 20 },
+            ],
+            // Late ones of the first session come when the second has begun; the third has 24 to 43.
+            fates: [(0, Fate::Lost), (5, Fate::Twice), (17, Fate::Late(4)), (19, Fate::Lost)]
+                .into_iter()
+                .chain((20..24).map(|tick| (tick, Fate::Lost)))
+                .chain([(24, Fate::Late(2)), (30, Fate::Lost), (43, Fate::Lost)])
+                .collect(),
+            ..Plan::new(0, Duration::ZERO, Faults::NONE)
+        };
+        let publisher = Publisher::open().expect("a port");
+        let sink = Sink::default();
+        let subscriber = Subscriber::new(publisher.recovery(), Arc::clone(&sink)).expect("a port");
+        let address = subscriber.address().expect("it is bound");
+        let publishing = publisher.clone();
+        let published = thread::spawn(move || publishing.publish(address, &plan));
+        subscriber.run(SystemClock.now()).expect("it is complete in time");
+        published.join().expect("no panic").expect("a port");
+        let delivered = lock(&sink);
+        assert_eq!(delivered.ticks, publisher.published());
+        assert_eq!((delivered.ticks.len(), delivered.sessions), (44, 3));
+    }
+}
