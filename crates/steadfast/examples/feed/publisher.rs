@@ -201,7 +201,6 @@ impl Books {
         match query {
             Query::Range { epoch, first, last } => {
                 let ticks = self.sessions.get(&epoch).map_or(&[][..], Vec::as_slice);
-                // OK: numbers count from 1, and whoever asks for others gets none.
                 let begin = ticks.partition_point(|tick| tick.number < first);
                 let end = ticks.partition_point(|tick| tick.number <= last).max(begin);
                 self.asked.ranges += 1;
