@@ -4,23 +4,22 @@
 //! The bucket is built from what the server publishes, by the recipe of [`margin`](crate::margin).
 //! Nothing else keeps the workers within the quota.
 
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use std::{fmt, io, thread};
 
 use steadfast::backoff::{self, Attempt, Backoff, Jitter, Policy};
 use steadfast::circuit_breaker::{self, CircuitBreaker, Window};
-use steadfast::deduplicator;
-use steadfast::sequence_tracker;
-use steadfast::token_bucket::{Acquire, AcquireError, ConfigError, TokenBucket};
+use steadfast::token_bucket::{Acquire, TokenBucket};
 use steadfast::{Clock, Instant, SystemClock};
 use tokio::runtime::Runtime;
 
+use crate::error::FeedError;
 use crate::link::ThreadLink;
 use crate::margin::Margin;
+use crate::parts::Parts;
 use crate::protocol::{Quota, Reply, Request};
 use crate::server::SYMBOLS;
 use crate::worker::Worker;
@@ -44,6 +43,10 @@ const RECONNECT: Policy = backoff::Config::exponential(Duration::from_millis(5))
 /// How many requests at once ask a server that was not well how it is.
 pub(crate) const PROBES: u32 = 2;
 
+/// How many requests beside these reach a server that has become unwell, at most: 25 failures in a window
+/// of 50 calls open the breaker, if not fewer in a row do, and all other workers have one on its way.
+pub(crate) const IN_VAIN: u64 = 25 + THREADS + TASKS - 1;
+
 /// When to leave a server alone that answers but cannot help, and how to find out that it can again.
 const BREAKER: circuit_breaker::Config = circuit_breaker::Config::new()
     .consecutive_failures(5)
@@ -64,6 +67,7 @@ pub(crate) struct Client {
     pub(crate) breaker: CircuitBreaker,
     /// The most failures in a row before a connection was made.
     longest_chain: AtomicU32,
+    outcomes: Mutex<Vec<Outcome>>,
     pub(crate) started: Instant,
     pub(crate) ends: Instant,
 }
@@ -75,8 +79,8 @@ pub(crate) enum Kind {
     Task,
 }
 
-/// What became of a worker.
-#[derive(Debug)]
+/// What a worker has done.
+#[derive(Debug, Clone)]
 pub(crate) struct Outcome {
     pub(crate) kind: Kind,
     /// How long each grant took.
@@ -85,27 +89,6 @@ pub(crate) struct Outcome {
     pub(crate) quoted: u64,
     /// How many connections it made after its first.
     pub(crate) reconnects: u64,
-    pub(crate) result: Result<(), FeedError>,
-}
-
-/// Why there is no feed.
-#[derive(Debug)]
-pub(crate) enum FeedError {
-    Cut,
-    Io(io::Error),
-    Refused(String),
-    Unexpected(String),
-    /// The quota leaves no room for so many workers.
-    NoRoom(Quota),
-    Config(ConfigError),
-    Breaker(circuit_breaker::ConfigError),
-    Acquire(AcquireError),
-    Reconnect(backoff::AcquireError),
-    Permit(circuit_breaker::AcquireError),
-    Tracker(sequence_tracker::ConfigError),
-    Deduplicator(deduplicator::ConfigError),
-    /// The subscriber, or a line to the desk.
-    Panicked,
 }
 
 impl Client {
@@ -126,31 +109,32 @@ impl Client {
         let bucket = margin.config().build().map_err(FeedError::Config)?;
         let started = SystemClock.now();
         let ends = started.saturating_add(length);
-        let (reconnect, longest_chain) = (Backoff::new(RECONNECT), AtomicU32::new(0));
         let breaker = BREAKER.build().map_err(FeedError::Breaker)?;
-        Ok(Self { server, quota, margin, bucket, reconnect, breaker, longest_chain, started, ends })
+        let reconnect = Backoff::new(RECONNECT);
+        let (longest_chain, outcomes) = (AtomicU32::new(0), Mutex::default());
+        Ok(Self {
+            server,
+            quota,
+            margin,
+            bucket,
+            reconnect,
+            breaker,
+            longest_chain,
+            outcomes,
+            started,
+            ends,
+        })
     }
 
-    /// Starts all workers. Each sends what became of it when it is done.
-    pub(crate) fn start(
-        self: &Arc<Self>,
-        runtime: &Runtime,
-        outcomes: &Sender<Outcome>,
-    ) -> Result<(), FeedError> {
+    /// Starts all workers.
+    pub(crate) fn start(self: &Arc<Self>, runtime: &Runtime, parts: &mut Parts) -> io::Result<()> {
         let symbols = SYMBOLS.iter().cycle();
         let mut workers = symbols.map(|(symbol, _)| Worker::new(Arc::clone(self), symbol));
-        for (number, worker) in (0..THREADS).zip(workers.by_ref()) {
-            let done = outcomes.clone();
-            thread::Builder::new().name(format!("worker {number}")).spawn(move || {
-                // Nobody listens any more only if the run was given up.
-                let _nobody = done.send(worker.run_as_thread());
-            })?;
+        for (_, worker) in (0..THREADS).zip(workers.by_ref()) {
+            parts.thread("worker thread", || worker.run_as_thread())?;
         }
         for (_, worker) in (0..TASKS).zip(workers) {
-            let done = outcomes.clone();
-            runtime.spawn(async move {
-                let _nobody = done.send(worker.run_as_task().await);
-            });
+            parts.task(runtime, "worker task", worker.run_as_task());
         }
         Ok(())
     }
@@ -184,58 +168,17 @@ impl Client {
         self.longest_chain.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn ended(&self, outcome: Outcome) {
+        self.outcomes().push(outcome);
+    }
+
+    /// Of the workers that have ended.
+    pub(crate) fn outcomes(&self) -> MutexGuard<'_, Vec<Outcome>> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How long it has been at work.
     pub(crate) fn elapsed(&self) -> Duration {
         SystemClock.now().saturating_duration_since(self.started)
-    }
-}
-
-impl From<io::Error> for FeedError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl fmt::Display for FeedError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cut => f.write_str("the server cut this client off: its quota was exceeded"),
-            Self::Io(error) => error.fmt(f),
-            Self::Refused(reason) => write!(f, "the server refused: {reason}"),
-            Self::Unexpected(line) => write!(f, "the server said {:?}", line.trim_end()),
-            Self::NoRoom(Quota { limit, window }) => {
-                let workers = THREADS + TASKS;
-                write!(f, "{limit} requests in {window:?} are too few for {workers} workers")
-            }
-            Self::Config(error) => error.fmt(f),
-            Self::Breaker(error) => error.fmt(f),
-            Self::Acquire(error) => error.fmt(f),
-            Self::Permit(error) => error.fmt(f),
-            Self::Tracker(error) => error.fmt(f),
-            Self::Deduplicator(error) => error.fmt(f),
-            Self::Panicked => f.write_str("whoever listened panicked"),
-            Self::Reconnect(error) => error.fmt(f),
-        }
-    }
-}
-
-impl FeedError {
-    /// Whether the connection is gone, and nothing that was sent on it will arrive any more. (After
-    /// a time-out it might.)
-    pub(crate) fn is_gone(&self) -> bool {
-        use io::ErrorKind::{
-            BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected,
-            UnexpectedEof,
-        };
-        let Self::Io(error) = self else { return false };
-        matches!(
-            error.kind(),
-            BrokenPipe
-                | ConnectionAborted
-                | ConnectionRefused
-                | ConnectionReset
-                | NotConnected
-                | UnexpectedEof
-        )
     }
 }

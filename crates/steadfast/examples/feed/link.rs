@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
-use crate::client::FeedError;
+use crate::error::FeedError;
 use crate::protocol::{LONGEST_LINE, Reply, Request};
 
 /// How long an answer may take before the connection counts as broken.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// For a thread.
 #[derive(Debug)]
@@ -56,10 +56,12 @@ impl TaskLink {
     }
 }
 
-async fn in_time<T>(work: impl Future<Output = std::io::Result<T>>) -> Result<T, FeedError> {
+pub(crate) async fn in_time<T>(
+    work: impl Future<Output = std::io::Result<T>>,
+) -> Result<T, FeedError> {
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(done) => Ok(done?),
-        Err(_) => Err(FeedError::Io(std::io::ErrorKind::TimedOut.into())),
+        Err(_) => Err(FeedError::Silent(PATIENCE)),
     }
 }
 

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `HELLO <client>` | `QUOTA <limit> PER <milliseconds>` |
 //! | `GET <symbol>` | `QUOTE <sequence> <symbol> <bid> <ask>`, prices in hundred-thousandths |
-//! | the same while the server is not well | `BUSY`, after a while |
+//! | `PROBE <symbol>`, to see whether the server is well again | the same |
+//! | either while the server is not well | `BUSY`, after a while |
 //! | more than its quota | `CUT`, on every connection of that client, and closes them |
 //! | anything else | `ERROR <reason>` |
 //!
@@ -30,6 +31,7 @@ pub(crate) struct Quota {
 pub(crate) enum Request<'a> {
     Hello(&'a str),
     Get(&'a str),
+    Probe(&'a str),
 }
 
 /// What a server answers.
@@ -59,6 +61,7 @@ impl<'a> Request<'a> {
         match *words.as_slice() {
             ["HELLO", client] => Some(Self::Hello(client)),
             ["GET", symbol] => Some(Self::Get(symbol)),
+            ["PROBE", symbol] => Some(Self::Probe(symbol)),
             _ => None,
         }
     }
@@ -95,6 +98,7 @@ impl fmt::Display for Request<'_> {
         match self {
             Self::Hello(client) => write!(f, "HELLO {client}"),
             Self::Get(symbol) => write!(f, "GET {symbol}"),
+            Self::Probe(symbol) => write!(f, "PROBE {symbol}"),
         }
     }
 }
@@ -121,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        for request in [Request::Hello("me"), Request::Get("EURUSD")] {
+        for request in [Request::Hello("me"), Request::Get("EURUSD"), Request::Probe("EURUSD")] {
             assert_eq!(Request::parse(&format!("{request}\n")), Some(request));
         }
         let quote = Quote { sequence: 7, symbol: "EURUSD".to_owned(), bid: 1, ask: 2 };

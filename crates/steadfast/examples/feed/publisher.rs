@@ -1,94 +1,65 @@
-//! The publisher of ticks: it sends datagrams, and drops, repeats and reorders some of them on purpose;
-//! and now and then it begins a new session. What was sent, or should have been, can be asked for.
+//! The publisher of ticks: it sends datagrams, and drops, repeats and delays some of them as planned; and
+//! now and then it is gone for a moment and then begins a new session. What was sent, or should have been,
+//! can be asked for while it is there: that was written down.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
-use crate::ticks::{Checksum, Query, Tick};
+use crate::counts::Counts;
+use crate::pace::Pace;
+use crate::plan::{Fate, Plan, Session, TICK};
+use crate::ticks::{Query, Standing, Tick};
 
-/// Between two ticks.
-const PACE: Duration = Duration::from_micros(500);
-/// Ticks of a session.
-const SESSION: u64 = 2_000;
-
-/// A running publisher.
-#[derive(Debug)]
+/// A publisher, which ends with the process.
+#[derive(Debug, Clone)]
 pub(crate) struct Publisher {
     recovery: SocketAddr,
     books: Arc<Mutex<Books>>,
-    ends: Arc<AtomicBool>,
 }
 
-/// What it has done.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Published {
-    pub(crate) sessions: u64,
-    pub(crate) dropped: u64,
-    pub(crate) repeated: u64,
-    pub(crate) reordered: u64,
-    /// Requests for ranges, and ticks that were asked for.
-    pub(crate) requests: u64,
-    pub(crate) asked_for: u64,
-    /// Ticks that were asked for although they had been sent.
+/// What it was asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked {
+    pub(crate) ranges: u64,
+    pub(crate) ticks: u64,
+    /// Ticks that had been sent.
     pub(crate) needless: u64,
-    pub(crate) checksum: Checksum,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Books {
-    /// The sessions, each with its ticks and whether they were sent.
-    sessions: Vec<Vec<(Tick, bool)>>,
-    /// The last session is over, too.
+    /// By epoch, those sessions of which there are ticks.
+    sessions: BTreeMap<u64, Vec<Tick>>,
+    /// Those that were not sent.
+    lost: BTreeSet<(u64, u64)>,
+    /// The last session is over.
     is_over: bool,
-    published: Published,
-}
-
-/// What becomes of a tick.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Sent,
-    Dropped,
-    Twice,
-    /// After the next.
-    Late,
+    /// The publisher is gone.
+    is_gone: bool,
+    /// On which it is being asked.
+    line: Option<TcpStream>,
+    asked: Asked,
+    done: Counts,
 }
 
 impl Publisher {
-    /// Starts one that sends to `subscriber`.
-    pub(crate) fn start(subscriber: SocketAddr) -> io::Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        socket.connect(subscriber)?;
+    /// Answers who asks what there was, from now on.
+    pub(crate) fn open() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let recovery = listener.local_addr()?;
-        let published = Published {
-            sessions: 0,
-            dropped: 0,
-            repeated: 0,
-            reordered: 0,
-            requests: 0,
-            asked_for: 0,
-            needless: 0,
-            checksum: Checksum::NONE,
-        };
-        let books = Books { sessions: Vec::new(), is_over: false, published };
-        let books = Arc::new(Mutex::new(books));
-        let ends = Arc::new(AtomicBool::new(false));
-        let (shared, ending) = (Arc::clone(&books), Arc::clone(&ends));
-        thread::Builder::new()
-            .name("publisher".into())
-            .spawn(move || publish(&socket, &shared, &ending))?;
-        let shared = Arc::clone(&books);
+        let books = Arc::default();
+        let publisher = Self { recovery, books };
+        let answering = publisher.clone();
         thread::Builder::new().name("recovery".into()).spawn(move || {
             for stream in listener.incoming().flatten() {
                 // A connection that breaks is its subscriber's to notice.
-                let _broken = recover(&stream, &shared);
+                let _broken = answering.recover(&stream);
             }
         })?;
-        Ok(Self { recovery, books, ends })
+        Ok(publisher)
     }
 
     /// Where to ask for what is missing.
@@ -96,120 +67,195 @@ impl Publisher {
         self.recovery
     }
 
-    /// Publishes nothing any more, soon.
-    pub(crate) fn end(&self) {
-        self.ends.store(true, Ordering::Relaxed);
+    /// Publishes everything as planned.
+    pub(crate) fn publish(&self, subscriber: SocketAddr, plan: &Plan) -> io::Result<()> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.connect(subscriber)?;
+        let mut network = Network { socket, late: BTreeMap::new() };
+        let pace = Pace::begin();
+        let (mut place, mut price) = (0_u64, 108_450);
+        for (session, number) in plan.sessions.iter().zip(1_u64..) {
+            let &Session { epoch, begins, ticks } = session;
+            pace.until(begins);
+            self.books().is_gone = false;
+            let mut at = begins;
+            for number in 1..=ticks {
+                pace.until(at);
+                at += TICK;
+                // A walk of one step up or down, looking random enough.
+                let is_up = place.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 0;
+                price = if is_up { price + 1 } else { price - 1 };
+                let tick = Tick { epoch, number, price };
+                let fate = plan.fates.get(&place).copied();
+                self.books().enter(tick, fate);
+                network.send(place, tick, fate);
+                place += 1;
+            }
+            if number < plan.sessions.len() as u64 {
+                self.books().crash();
+            }
+        }
+        network.send_late(u64::MAX);
+        self.books().is_over = true;
+        Ok(())
     }
 
-    pub(crate) fn published(&self) -> Published {
-        lock(&self.books).published
+    /// What it has published.
+    pub(crate) fn published(&self) -> Vec<Tick> {
+        self.books().sessions.values().flatten().copied().collect()
+    }
+
+    pub(crate) fn asked(&self) -> Asked {
+        self.books().asked
+    }
+
+    /// The faults that it has had.
+    pub(crate) fn done(&self) -> Counts {
+        self.books().done
+    }
+
+    /// Answers queries until the subscriber has no more.
+    fn recover(&self, mut stream: &TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        {
+            let mut books = self.books();
+            if books.is_gone {
+                return Ok(());
+            }
+            books.line = Some(stream.try_clone()?);
+        }
+        for line in BufReader::new(stream.try_clone()?).lines() {
+            let Some(query) = Query::parse(&line?) else { return Ok(()) };
+            let answer = self.books().answer(query);
+            stream.write_all(answer.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn publish(socket: &UdpSocket, books: &Mutex<Books>, ends: &AtomicBool) {
-    let mut dice = 0_u64;
-    let mut price = 108_450;
-    let mut late = None;
-    'sessions: for session in 1.. {
-        {
-            let mut books = lock(books);
-            books.sessions.push(Vec::new());
-            books.published.sessions = session;
+/// What is between the publisher and its subscriber.
+struct Network {
+    socket: UdpSocket,
+    /// The ticks that are under way, each with the place of the one that it comes after.
+    late: BTreeMap<(u64, u64), Tick>,
+}
+
+impl Network {
+    fn send(&mut self, place: u64, tick: Tick, fate: Option<Fate>) {
+        match fate {
+            None => self.deliver(tick),
+            Some(Fate::Lost) => {}
+            Some(Fate::Twice) => {
+                self.deliver(tick);
+                self.deliver(tick);
+            }
+            Some(Fate::Late(by)) => drop(self.late.insert((place + by, place), tick)),
         }
-        for number in 1..=SESSION {
-            if ends.load(Ordering::Relaxed) {
-                break 'sessions;
-            }
-            dice += 1;
-            let rolled = dice.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-            price = if rolled & 1 == 0 { price + 1 } else { price - 1 };
-            let fate = match rolled % 100 {
-                0 | 1 => Fate::Dropped,
-                2 => Fate::Twice,
-                3 if late.is_none() && number < SESSION => Fate::Late,
-                _ => Fate::Sent,
-            };
-            let tick = Tick { session, number, price };
-            lock(books).enter(tick, fate);
-            let text = tick.to_string();
-            // A datagram that cannot be sent is one more that is lost.
-            match fate {
-                Fate::Dropped => {}
-                Fate::Late => late = Some(text),
-                Fate::Sent | Fate::Twice => {
-                    let _lost = socket.send(text.as_bytes());
-                    if fate == Fate::Twice {
-                        let _lost = socket.send(text.as_bytes());
-                    }
-                    if let Some(before) = late.take() {
-                        let _lost = socket.send(before.as_bytes());
-                    }
-                }
-            }
-            sleep(PACE);
+        self.send_late(place);
+    }
+
+    /// Those that come after `place`, or before.
+    fn send_late(&mut self, place: u64) {
+        while let Some(entry) = self.late.first_entry().filter(|entry| entry.key().0 <= place) {
+            let tick = entry.remove();
+            self.deliver(tick);
         }
     }
-    lock(books).is_over = true;
+
+    fn deliver(&self, tick: Tick) {
+        // A datagram that cannot be sent is one more that is lost.
+        let _lost = self.socket.send(tick.to_string().as_bytes());
+    }
 }
 
 impl Books {
-    fn enter(&mut self, tick: Tick, fate: Fate) {
-        let published = &mut self.published;
-        published.checksum.add(tick);
+    fn enter(&mut self, tick: Tick, fate: Option<Fate>) {
         match fate {
-            Fate::Sent => {}
-            Fate::Dropped => published.dropped += 1,
-            Fate::Twice => published.repeated += 1,
-            Fate::Late => published.reordered += 1,
+            None => {}
+            Some(Fate::Lost) => {
+                self.done.lost += 1;
+                self.lost.insert((tick.epoch, tick.number));
+            }
+            Some(Fate::Twice) => self.done.repeated += 1,
+            Some(Fate::Late(_)) => self.done.late += 1,
         }
-        if let Some(session) = self.sessions.last_mut() {
-            session.push((tick, fate != Fate::Dropped));
+        self.sessions.entry(tick.epoch).or_default().push(tick);
+    }
+
+    /// The publisher is gone until the next session, and its connections with it.
+    fn crash(&mut self) {
+        self.is_gone = true;
+        self.done.restarts += 1;
+        if let Some(line) = self.line.take() {
+            // The subscriber may have left.
+            let _gone = line.shutdown(Shutdown::Both);
         }
     }
 
     /// The answer to a query, line by line.
     fn answer(&mut self, query: Query) -> String {
-        let index = |session: u64| usize::try_from(session).unwrap_or(usize::MAX).wrapping_sub(1);
         match query {
-            Query::Range { session, first, last } => {
-                let ticks = self.sessions.get(index(session)).map_or(&[][..], Vec::as_slice);
-                let asked = ticks.iter().filter(|(tick, _)| (first..=last).contains(&tick.number));
-                let published = &mut self.published;
-                published.requests += 1;
+            Query::Range { epoch, first, last } => {
+                let ticks = self.sessions.get(&epoch).map_or(&[][..], Vec::as_slice);
+                let begin = ticks.partition_point(|tick| tick.number < first);
+                let end = ticks.partition_point(|tick| tick.number <= last).max(begin);
+                self.asked.ranges += 1;
                 let mut answer = String::new();
-                for (tick, was_sent) in asked {
-                    published.asked_for += 1;
-                    published.needless += u64::from(*was_sent);
+                for tick in &ticks[begin..end] {
+                    self.asked.ticks += 1;
+                    let was_lost = self.lost.contains(&(epoch, tick.number));
+                    self.asked.needless += u64::from(!was_lost);
                     answer.push_str(&tick.to_string());
                     answer.push('\n');
                 }
                 answer
             }
-            Query::Last { session } => {
-                let is_over = self.is_over || session < self.sessions.len() as u64;
-                let last = self.sessions.get(index(session)).map_or(0, Vec::len);
-                if is_over { format!("{last}\n") } else { "0\n".to_owned() }
+            Query::Session { epoch } => {
+                let last = self.sessions.get(&epoch).map_or(0, |ticks| ticks.len() as u64);
+                let next = self.sessions.range(epoch + 1..).next().map(|(epoch, _)| *epoch);
+                let is_over = next.is_some() || self.is_over;
+                let standing = if is_over { Standing::Over { last, next } } else { Standing::Open };
+                format!("{standing}\n")
             }
         }
     }
 }
 
-/// Answers queries until the subscriber has no more.
-fn recover(mut stream: &TcpStream, books: &Mutex<Books>) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    for line in BufReader::new(stream.try_clone()?).lines() {
-        let Some(query) = Query::parse(&line?) else { return Ok(()) };
-        let answer = lock(books).answer(query);
-        stream.write_all(answer.as_bytes())?;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_over_when_there_is_a_tick_of_a_later_one() {
+        let mut books = Books::default();
+        let standing = |books: &mut Books, epoch| {
+            Standing::parse(&books.answer(Query::Session { epoch })).expect("it is one")
+        };
+        assert_eq!(standing(&mut books, 0), Standing::Open);
+        for (epoch, number) in [(5, 1), (5, 2), (9, 1)] {
+            books.enter(Tick { epoch, number, price: 1 }, None);
+        }
+        assert_eq!(standing(&mut books, 0), Standing::Over { last: 0, next: Some(5) });
+        assert_eq!(standing(&mut books, 5), Standing::Over { last: 2, next: Some(9) });
+        assert_eq!(standing(&mut books, 9), Standing::Open);
+        books.is_over = true;
+        assert_eq!(standing(&mut books, 9), Standing::Over { last: 1, next: None });
     }
-    Ok(())
-}
 
-fn lock(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
-    books.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the judge has a clock of its own")]
-fn sleep(time: Duration) {
-    thread::sleep(time);
+    #[test]
+    fn what_is_asked_for_is_answered_and_what_was_sent_is_needless() {
+        let mut books = Books::default();
+        for (number, fate) in [(1, None), (2, Some(Fate::Lost)), (3, Some(Fate::Late(1)))] {
+            books.enter(Tick { epoch: 4, number, price: number }, fate);
+        }
+        let range = Query::Range { epoch: 4, first: 2, last: 3 };
+        assert_eq!(books.answer(range), "TICK 4 2 2\nTICK 4 3 3\n");
+        let Asked { ranges, ticks, needless } = books.asked;
+        assert_eq!((ranges, ticks, needless), (1, 2, 1));
+        assert_eq!(books.answer(Query::Range { epoch: 4, first: 9, last: 3 }), "");
+    }
 }

@@ -6,29 +6,23 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::counts::Counts;
 use crate::log::SlidingLog;
+use crate::pace::{Pace, now, sleep};
+use crate::plan::{Spell, Weather};
 use crate::protocol::{LONGEST_LINE, Quota, Quote, Reply, Request};
+use crate::weather::{Condition, Past};
 
 /// What can be asked for, and the price it begins at.
 pub(crate) const SYMBOLS: [(&str, u64); 4] =
     [("EURUSD", 108_450), ("GBPUSD", 127_310), ("AUDUSD", 66_120), ("USDCHF", 88_270)];
 
-/// How long the server is well, not well, and well again, before it is away.
-const WELL: Duration = Duration::from_millis(600);
-const UNWELL: Duration = Duration::from_millis(300);
-const WELL_AGAIN: Duration = Duration::from_millis(600);
-const AWAY: Duration = Duration::from_millis(120);
-
 /// How long it takes to say that it is busy.
 const GROAN: Duration = Duration::from_millis(10);
-/// How long after it became unwell a client may still send what it had begun before it noticed. From
-/// then on the server counts how much of it comes at once.
-const NOTICE: Duration = Duration::from_millis(60);
-
 /// A running server. It ends with the process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Server {
     address: SocketAddr,
     desk: Arc<Desk>,
@@ -45,29 +39,8 @@ pub(crate) struct Seen {
     pub(crate) violations: u64,
     /// The most that any window of any client held.
     pub(crate) busiest: u64,
-    /// Connections that it dropped.
-    pub(crate) dropped: u64,
-    /// Connections that it did not accept while it was away.
-    pub(crate) turned_away: u64,
-    /// How often it was away, and how long in all.
-    pub(crate) outages: u64,
-    pub(crate) away: Duration,
-    /// What it saw of the times when it was not well.
-    pub(crate) illness: Illness,
-}
-
-/// What a server has seen of the times when it was not well.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Illness {
-    /// How often, and for how long in all.
-    pub(crate) times: u64,
-    pub(crate) unwell: Duration,
-    /// Requests that it could not answer.
-    pub(crate) busy: u64,
-    /// The most of them at once, after the client had time to notice.
-    pub(crate) most_at_once: u64,
-    /// How long it was well again before it was asked for the first quote: the longest time.
-    pub(crate) longest_recovery: Duration,
+    /// Of its bad times.
+    pub(crate) past: Past,
 }
 
 /// What all connections share.
@@ -82,17 +55,7 @@ struct Books {
     clients: HashMap<String, Account>,
     quotes: HashMap<&'static str, (u64, u64)>,
     connections: u64,
-    is_away: bool,
-    dropped: u64,
-    turned_away: u64,
-    outages: u64,
-    away: Duration,
-    illness: Illness,
-    unwell_since: Option<Instant>,
-    /// Nobody has got a quote since.
-    well_since: Option<Instant>,
-    /// Requests that it is trying to answer while it is not well, beyond those of the beginning.
-    at_once: u64,
+    condition: Condition,
 }
 
 /// One client, over all its connections.
@@ -116,15 +79,6 @@ impl Server {
                 eprintln!("server: accepts nobody any more: {error}");
             }
         })?;
-        let shared = Arc::clone(&desk);
-        thread::Builder::new().name("outages".into()).spawn(move || {
-            loop {
-                sleep(WELL);
-                shared.illness();
-                sleep(WELL_AGAIN);
-                shared.outage();
-            }
-        })?;
         Ok(Self { address, desk })
     }
 
@@ -132,11 +86,32 @@ impl Server {
         self.address
     }
 
+    /// Has its bad times as planned.
+    pub(crate) fn endure(&self, spells: &[Spell]) {
+        let pace = Pace::begin();
+        for &Spell { begins, lasts, weather } in spells {
+            pace.until(begins);
+            self.desk.begin(weather);
+            pace.until(begins + lasts);
+            self.desk.books().condition.end();
+        }
+    }
+
+    /// The faults that it has had.
+    pub(crate) fn done(&self) -> Counts {
+        let Past { illnesses, outages, .. } = self.desk.books().condition.past();
+        Counts { unwell: illnesses, away: outages, ..Counts::default() }
+    }
+
+    /// How it is now.
+    pub(crate) fn weather(&self) -> Option<Weather> {
+        self.desk.books().condition.weather()
+    }
+
     /// What it has seen so far, of all clients.
     pub(crate) fn seen(&self) -> Seen {
         let books = self.desk.books();
-        let &Books { dropped, turned_away, outages, away, illness, .. } = &*books;
-        let seen = Seen { dropped, turned_away, outages, away, illness, ..Seen::default() };
+        let seen = Seen { past: books.condition.past(), ..Seen::default() };
         books.clients.values().fold(seen, |sum, client| Seen {
             arrived: sum.arrived + client.seen.arrived,
             quoted: sum.quoted + client.seen.quoted,
@@ -151,7 +126,7 @@ impl Server {
 fn accept(listener: &TcpListener, desk: &Arc<Desk>) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept()?;
-        if desk.turns_away() {
+        if desk.books().condition.turns_away() {
             continue;
         }
         let desk = Arc::clone(desk);
@@ -163,56 +138,18 @@ fn accept(listener: &TcpListener, desk: &Arc<Desk>) -> io::Result<()> {
 }
 
 impl Desk {
-    /// Is there and answers nobody for a while.
-    fn illness(&self) {
-        self.books().unwell_since = Some(now());
-        sleep(UNWELL);
+    /// Whoever is away drops everybody first.
+    fn begin(&self, weather: Weather) {
         let mut books = self.books();
-        books.unwell_since = None;
-        books.well_since = Some(now());
-        books.illness.times += 1;
-        books.illness.unwell += UNWELL;
-    }
-
-    /// Tries to answer a request while it is not well.
-    fn groan(&self) {
-        let counts = {
-            let mut books = self.books();
-            books.illness.busy += 1;
-            let counts =
-                books.unwell_since.is_some_and(|since| now().duration_since(since) >= NOTICE);
-            books.at_once += u64::from(counts);
-            books.illness.most_at_once = books.illness.most_at_once.max(books.at_once);
-            counts
-        };
-        sleep(GROAN);
-        self.books().at_once -= u64::from(counts);
-    }
-
-    /// Drops everybody and is away for a while.
-    fn outage(&self) {
-        {
-            let mut books = self.books();
-            books.is_away = true;
-            let Books { clients, dropped, .. } = &mut *books;
+        let Books { clients, condition, .. } = &mut *books;
+        condition.begin(weather);
+        if weather == Weather::Away {
             for connection in clients.values().flat_map(|account| account.connections.values()) {
-                *dropped += 1;
+                condition.dropped();
                 // Ends the reading of its thread: what was read is answered, and nothing after it.
                 let _gone = connection.shutdown(Shutdown::Read);
             }
         }
-        sleep(AWAY);
-        let mut books = self.books();
-        books.is_away = false;
-        books.outages += 1;
-        books.away += AWAY;
-    }
-
-    /// Whether it is away, and nobody is let in.
-    fn turns_away(&self) -> bool {
-        let mut books = self.books();
-        books.turned_away += u64::from(books.is_away);
-        books.is_away
     }
 
     /// Talks until either side ends it, and leaves nothing of the connection behind.
@@ -237,16 +174,18 @@ impl Desk {
                     *client = Some((name.to_owned(), number));
                     Reply::Quota(self.quota)
                 }
-                (Some(Request::Get(symbol)), Some((name, _))) => self.answer(name, symbol),
+                (Some(Request::Get(symbol)), Some((name, _))) => self.quote(name, symbol, false),
+                (Some(Request::Probe(symbol)), Some((name, _))) => self.probe(name, symbol),
                 (Some(Request::Hello(_)), Some(_)) => Reply::Error("one HELLO is enough".into()),
-                (Some(Request::Get(_)), None) => Reply::Error("say HELLO first".into()),
-                (None, _) => Reply::Error("neither HELLO <client> nor GET <symbol>".into()),
+                (Some(Request::Get(_) | Request::Probe(_)), None) => {
+                    Reply::Error("say HELLO first".into())
+                }
+                (None, _) => {
+                    Reply::Error("neither HELLO <client> nor GET or PROBE <symbol>".into())
+                }
             };
             if reply == Reply::Cut {
                 break;
-            }
-            if reply == Reply::Busy {
-                self.groan();
             }
             stream.write_all(format!("{reply}\n").as_bytes())?;
         }
@@ -278,10 +217,25 @@ impl Desk {
         account.cut
     }
 
+    fn probe(&self, name: &str, symbol: &str) -> Reply {
+        self.books().condition.probe_comes();
+        let reply = self.quote(name, symbol, true);
+        self.books().condition.probe_goes();
+        reply
+    }
+
+    fn quote(&self, name: &str, symbol: &str, is_probe: bool) -> Reply {
+        let reply = self.answer(name, symbol, is_probe);
+        if reply == Reply::Busy {
+            sleep(GROAN);
+        }
+        reply
+    }
+
     /// Counts a request, wherever it came from, and answers it.
-    fn answer(&self, name: &str, symbol: &str) -> Reply {
+    fn answer(&self, name: &str, symbol: &str, is_probe: bool) -> Reply {
         let mut books = self.books();
-        let Books { clients, quotes, illness, unwell_since, well_since, .. } = &mut *books;
+        let Books { clients, quotes, condition, .. } = &mut *books;
         let Some(account) = clients.get_mut(name) else {
             return Reply::Error("say HELLO first".into());
         };
@@ -303,11 +257,8 @@ impl Desk {
         let Some(&(symbol, first_price)) = SYMBOLS.iter().find(|known| known.0 == symbol) else {
             return Reply::Error("no such symbol".into());
         };
-        if unwell_since.is_some() {
+        if !condition.can_answer(is_probe) {
             return Reply::Busy;
-        }
-        if let Some(since) = well_since.take() {
-            illness.longest_recovery = illness.longest_recovery.max(now().duration_since(since));
         }
         account.seen.quoted += 1;
         let (sequence, price) = quotes.entry(symbol).or_insert((0, first_price));
@@ -329,14 +280,4 @@ fn next_line(lines: &mut BufReader<TcpStream>, line: &mut String) -> io::Result<
     line.clear();
     lines.by_ref().take(LONGEST_LINE).read_line(line)?;
     Ok(line.ends_with('\n'))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the judge has a clock of its own")]
-fn sleep(time: Duration) {
-    thread::sleep(time);
-}
-
-#[expect(clippy::disallowed_methods, reason = "the judge has a clock of its own")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -2,16 +2,21 @@
 //!
 //! | on the wire | means |
 //! |---|---|
-//! | `TICK <session> <number> <price>` | by datagram: in its session, ticks count from 1 |
-//! | `RANGE <session> <first> <last>` | by TCP: send these again; the answer is so many `TICK` lines |
-//! | `LAST <session>` | by TCP: the answer is the number of its last tick, once it is over |
+//! | `TICK <epoch> <number> <price>` | by datagram: in a session, ticks count from 1; each has a higher epoch than the one before |
+//! | `RANGE <epoch> <first> <last>` | by TCP: send these again; the answer is so many `TICK` lines |
+//! | `SESSION <epoch>` | by TCP: what has become of it? |
+//! | `OPEN` | the answer: it goes on, or has not begun |
+//! | `OVER <last> NEXT <epoch>` | the answer: that was its last tick, and another session has begun |
+//! | `OVER <last> END` | the answer: that was the last of all |
+//!
+//! Session 0 is before all others and has no ticks.
 
 use std::fmt;
 
 /// A price at a point of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick {
-    pub(crate) session: u64,
+    pub(crate) epoch: u64,
     pub(crate) number: u64,
     pub(crate) price: u64,
 }
@@ -19,8 +24,15 @@ pub(crate) struct Tick {
 /// What a subscriber asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Query {
-    Range { session: u64, first: u64, last: u64 },
-    Last { session: u64 },
+    Range { epoch: u64, first: u64, last: u64 },
+    Session { epoch: u64 },
+}
+
+/// What became of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Open,
+    Over { last: u64, next: Option<u64> },
 }
 
 impl Tick {
@@ -31,7 +43,7 @@ impl Tick {
             return None;
         }
         let mut number = || words.next()?.parse().ok();
-        Some(Self { session: number()?, number: number()?, price: number()? })
+        Some(Self { epoch: number()?, number: number()?, price: number()? })
     }
 }
 
@@ -40,12 +52,27 @@ impl Query {
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let words: Vec<_> = line.split_ascii_whitespace().collect();
         match *words.as_slice() {
-            ["RANGE", session, first, last] => Some(Self::Range {
-                session: session.parse().ok()?,
+            ["RANGE", epoch, first, last] => Some(Self::Range {
+                epoch: epoch.parse().ok()?,
                 first: first.parse().ok()?,
                 last: last.parse().ok()?,
             }),
-            ["LAST", session] => Some(Self::Last { session: session.parse().ok()? }),
+            ["SESSION", epoch] => Some(Self::Session { epoch: epoch.parse().ok()? }),
+            _ => None,
+        }
+    }
+}
+
+impl Standing {
+    /// `None` if it is not one.
+    pub(crate) fn parse(line: &str) -> Option<Self> {
+        let words: Vec<_> = line.split_ascii_whitespace().collect();
+        match *words.as_slice() {
+            ["OPEN"] => Some(Self::Open),
+            ["OVER", last, "END"] => Some(Self::Over { last: last.parse().ok()?, next: None }),
+            ["OVER", last, "NEXT", next] => {
+                Some(Self::Over { last: last.parse().ok()?, next: Some(next.parse().ok()?) })
+            }
             _ => None,
         }
     }
@@ -53,35 +80,26 @@ impl Query {
 
 impl fmt::Display for Tick {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { session, number, price } = self;
-        write!(f, "TICK {session} {number} {price}")
+        let Self { epoch, number, price } = self;
+        write!(f, "TICK {epoch} {number} {price}")
     }
 }
 
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Range { session, first, last } => write!(f, "RANGE {session} {first} {last}"),
-            Self::Last { session } => write!(f, "LAST {session}"),
+            Self::Range { epoch, first, last } => write!(f, "RANGE {epoch} {first} {last}"),
+            Self::Session { epoch } => write!(f, "SESSION {epoch}"),
         }
     }
 }
 
-/// What both sides compute of the ticks in order: two streams with the same sum are the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Checksum {
-    pub(crate) ticks: u64,
-    sum: u64,
-}
-
-impl Checksum {
-    pub(crate) const NONE: Self = Self { ticks: 0, sum: 0xcbf2_9ce4_8422_2325 };
-
-    /// FNV-1a, by words: an order of its own for each sequence.
-    pub(crate) fn add(&mut self, tick: Tick) {
-        self.ticks += 1;
-        for word in [tick.session, tick.number, tick.price] {
-            self.sum = (self.sum ^ word).wrapping_mul(0x0100_0000_01b3);
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open => f.write_str("OPEN"),
+            Self::Over { last, next: None } => write!(f, "OVER {last} END"),
+            Self::Over { last, next: Some(next) } => write!(f, "OVER {last} NEXT {next}"),
         }
     }
 }
@@ -92,23 +110,14 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        let tick = Tick { session: 2, number: 7, price: 108_450 };
+        let tick = Tick { epoch: 2, number: 7, price: 108_450 };
         assert_eq!(Tick::parse(&format!("{tick}\n")), Some(tick));
-        for query in [Query::Range { session: 1, first: 2, last: 3 }, Query::Last { session: 4 }] {
+        for query in [Query::Range { epoch: 1, first: 2, last: 3 }, Query::Session { epoch: 4 }] {
             assert_eq!(Query::parse(&format!("{query}\n")), Some(query));
         }
-    }
-
-    #[test]
-    fn the_order_matters() {
-        let tick = |number| Tick { session: 1, number, price: 5 };
-        let sum_of = |numbers: [u64; 2]| {
-            let mut sum = Checksum::NONE;
-            for number in numbers {
-                sum.add(tick(number));
-            }
-            sum
-        };
-        assert_ne!(sum_of([1, 2]), sum_of([2, 1]));
+        let over = |next| Standing::Over { last: 5, next };
+        for standing in [Standing::Open, over(None), over(Some(6))] {
+            assert_eq!(Standing::parse(&format!("{standing}\n")), Some(standing));
+        }
     }
 }

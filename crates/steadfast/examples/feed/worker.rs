@@ -10,7 +10,8 @@ use steadfast::circuit_breaker::{self, CircuitBreaker, Permit};
 use steadfast::token_bucket::AcquireError;
 use steadfast::{Clock, Instant, SystemClock};
 
-use crate::client::{Client, FeedError, Kind, NAME, Outcome};
+use crate::client::{Client, Kind, NAME, Outcome};
+use crate::error::FeedError;
 use crate::link::{TaskLink, ThreadLink};
 use crate::protocol::{Reply, Request};
 
@@ -31,14 +32,14 @@ impl Worker {
         Self { client, symbol, sequence: 0, waits: Vec::new(), quoted: 0, connections: 0 }
     }
 
-    pub(crate) fn run_as_thread(mut self) -> Outcome {
+    pub(crate) fn run_as_thread(mut self) -> Result<(), FeedError> {
         let result = self.work_as_thread();
-        self.outcome(Kind::Thread, result)
+        self.end(Kind::Thread, result)
     }
 
-    pub(crate) async fn run_as_task(mut self) -> Outcome {
+    pub(crate) async fn run_as_task(mut self) -> Result<(), FeedError> {
         let result = self.work_as_task().await;
-        self.outcome(Kind::Task, result)
+        self.end(Kind::Task, result)
     }
 
     fn work_as_thread(&mut self) -> Result<(), FeedError> {
@@ -54,7 +55,7 @@ impl Worker {
                     return Ok(());
                 }
                 let Some(permit) = may_call(client.permit().wait())? else { return Ok(()) };
-                let reply = link.ask(Request::Get(self.symbol));
+                let reply = link.ask(self.request(&permit));
                 if !self.answered(permit, reply)? {
                     client.reconnect.broken();
                     break;
@@ -79,7 +80,7 @@ impl Worker {
                     return Ok(());
                 }
                 let Some(permit) = may_call(client.permit().await)? else { return Ok(()) };
-                let reply = link.ask(Request::Get(self.symbol)).await;
+                let reply = link.ask(self.request(&permit)).await;
                 if !self.answered(permit, reply)? {
                     client.reconnect.broken();
                     break;
@@ -137,6 +138,11 @@ impl Worker {
         }
     }
 
+    /// The server learns which requests only ask how it is.
+    fn request(&self, permit: &Permit<&CircuitBreaker>) -> Request<'static> {
+        if permit.is_probe() { Request::Probe(self.symbol) } else { Request::Get(self.symbol) }
+    }
+
     /// Reports on a call: the quote is of this symbol, newer than the last, and a price; or the
     /// server is not well. `false` if there was no answer, because the connection is gone: that is
     /// the backoff's matter, and says nothing about how the server is.
@@ -169,14 +175,15 @@ impl Worker {
         }
     }
 
-    fn outcome(self, kind: Kind, result: Result<(), FeedError>) -> Outcome {
+    fn end(self, kind: Kind, result: Result<(), FeedError>) -> Result<(), FeedError> {
         if result.is_err() {
             // The others stop as well: their leave fails, for those who wait for it at once.
             self.client.bucket.close();
             self.client.reconnect.stop();
         }
         let reconnects = self.connections.saturating_sub(1);
-        Outcome { kind, waits: self.waits, quoted: self.quoted, reconnects, result }
+        self.client.ended(Outcome { kind, waits: self.waits, quoted: self.quoted, reconnects });
+        result
     }
 }
 
