@@ -13,6 +13,7 @@ pub mod policy;
 pub mod retry;
 pub mod sequence_tracker;
 pub mod token_bucket;
+pub mod token_bucket_waits;
 
 /// What a target does with bytes.
 ///
@@ -20,7 +21,7 @@ pub mod token_bucket;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("backoff", backoff::run),
     ("circuit_breaker", circuit_breaker::run),
     ("deduplicator", deduplicator::run),
@@ -28,6 +29,7 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("retry", retry::run),
     ("sequence_tracker", sequence_tracker::run),
     ("token_bucket", token_bucket::run),
+    ("token_bucket_waits", token_bucket_waits::run),
 ];
 
 /// An input as it is read: as plain numbers, from the front, with zeros behind its end.

@@ -70,6 +70,11 @@ fn token_bucket_does_what_its_oracle_says_on_every_kept_input() {
 }
 
 #[test]
+fn waits_at_a_token_bucket_do_what_a_plain_queue_says_on_every_kept_input() {
+    replay("token_bucket_waits");
+}
+
+#[test]
 fn every_target_is_a_program_and_has_a_corpus() {
     let targets = TARGETS.map(|(name, _)| name.to_owned());
     assert_eq!(names(&fuzz().join("fuzz_targets")), targets);
