@@ -7,14 +7,19 @@
 use arbitrary::Unstructured;
 
 pub mod backoff;
+pub mod backoff_waits;
 pub mod circuit_breaker;
+pub mod circuit_breaker_waits;
 pub mod deduplicator;
+pub mod deduplicator_waits;
 pub mod models;
 pub mod mutations;
 pub mod policy;
 pub mod retry;
 pub mod sequence_tracker;
+pub mod sequence_tracker_waits;
 pub mod token_bucket;
+pub mod token_bucket_waits;
 
 /// What a target does with bytes.
 ///
@@ -22,14 +27,19 @@ pub mod token_bucket;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("backoff", backoff::run),
+    ("backoff_waits", backoff_waits::run),
     ("circuit_breaker", circuit_breaker::run),
+    ("circuit_breaker_waits", circuit_breaker_waits::run),
     ("deduplicator", deduplicator::run),
+    ("deduplicator_waits", deduplicator_waits::run),
     ("policy", policy::run),
     ("retry", retry::run),
     ("sequence_tracker", sequence_tracker::run),
+    ("sequence_tracker_waits", sequence_tracker_waits::run),
     ("token_bucket", token_bucket::run),
+    ("token_bucket_waits", token_bucket_waits::run),
 ];
 
 /// An input as it is read: as plain numbers, from the front, with zeros behind its end.

@@ -70,6 +70,31 @@ fn token_bucket_does_what_its_oracle_says_on_every_kept_input() {
 }
 
 #[test]
+fn waits_for_claims_do_what_plain_queues_say_on_every_kept_input() {
+    replay("deduplicator_waits");
+}
+
+#[test]
+fn waits_at_a_circuit_breaker_do_what_a_plain_queue_says_on_every_kept_input() {
+    replay("circuit_breaker_waits");
+}
+
+#[test]
+fn waits_at_a_backoff_do_what_a_plain_queue_says_on_every_kept_input() {
+    replay("backoff_waits");
+}
+
+#[test]
+fn waits_for_numbers_end_as_they_should_on_every_kept_input() {
+    replay("sequence_tracker_waits");
+}
+
+#[test]
+fn waits_at_a_token_bucket_do_what_a_plain_queue_says_on_every_kept_input() {
+    replay("token_bucket_waits");
+}
+
+#[test]
 fn every_target_is_a_program_and_has_a_corpus() {
     let targets = TARGETS.map(|(name, _)| name.to_owned());
     assert_eq!(names(&fuzz().join("fuzz_targets")), targets);

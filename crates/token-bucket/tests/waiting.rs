@@ -284,6 +284,42 @@ mod w2_cancel {
     }
 
     #[test]
+    fn a_called_wait_that_is_not_polled_holds_up_its_own_tokens_and_nobody_else() {
+        // Also behind somebody whose alarm was for a deadline.
+        for timeout in [None, Some(Duration::from_secs(60))] {
+            let (bucket, clock) = bucket(ten_a_second(5));
+            let mut tasks: Vec<_> = (0..3).map(|_| Task::joined(&bucket, 1)).collect();
+            let wait = Acquire::new(Arc::clone(&bucket), 4);
+            let mut last = Task::of(timeout.into_iter().fold(wait, Acquire::timeout)).pending();
+            clock.advance(ms(500));
+            // With as much there as can be, the two behind are called.
+            drop(tasks.remove(0));
+            assert_eq!(tasks[0].run(), SERVED);
+            assert_eq!(clock.next_alarm(), Some(at(600)), "{timeout:?}");
+            clock.advance(ms(100));
+            assert_eq!(last.run(), SERVED);
+            assert_eq!(tasks[1].run(), SERVED);
+        }
+    }
+
+    #[test]
+    fn nor_does_it_hold_up_who_has_the_place_of_one_that_had_an_alarm() {
+        let (bucket, clock) = bucket(ten_a_second(5));
+        let head = Task::joined(&bucket, 2);
+        bucket.refund(3);
+        clock.advance(ms(200));
+        let mut called = [2, 3].map(|n| Task::joined(&bucket, n));
+        drop(head);
+        let mut last = Task::joined(&bucket, 1);
+        assert_eq!(called[1].run(), SERVED);
+        assert_eq!(clock.next_alarm(), Some(at(300)));
+        clock.advance(ms(100));
+        assert_eq!(last.run(), SERVED);
+        assert_eq!(called[0].run(), SERVED);
+        assert_nobody_waits(&bucket);
+    }
+
+    #[test]
     fn a_nudged_wait_that_is_dropped_passes_the_wake_on() {
         let (bucket, _clock) = bucket(ten_a_second(5));
         let (head, mut next) = (Task::joined(&bucket, 1), Task::joined(&bucket, 1));

@@ -13,7 +13,7 @@ use core::mem;
 use core::task::Waker;
 use core::time::Duration;
 
-use super::{Errands, NOBODY, NodeState, Queue, Ticket};
+use super::{Errands, NIL, NOBODY, NodeState, Queue, Ticket};
 use crate::time::{Instant, Timer, saturating_nanos};
 use crate::wait::Gate;
 
@@ -85,9 +85,14 @@ impl Queue {
         self.bells[TURN].armed.is_some_and(|(at, _)| at > soon)
     }
 
-    /// Whether the next has its alarm.
-    pub(crate) fn turn_is_timed(&self) -> bool {
-        self.bells[TURN].armed.is_some_and(|(_, whom)| whom.slot == self.next)
+    /// Whether the next has an alarm that is still to come, for its turn: not for its deadline, which says
+    /// nothing about when there is enough for it beside those who are called.
+    pub(crate) fn turn_is_timed(&self, now: Instant) -> bool {
+        self.next != NIL
+            && self.bells[TURN].armed.is_some_and(|(at, whom)| {
+                let deadline = self.node(self.next).place.deadline;
+                whom == self.ticket(self.next) && now < at && at < deadline
+            })
     }
 
     /// Notes that a waiting place was polled, and how late its wake came.

@@ -1,0 +1,816 @@
+//! Up to four actors that hold attempts of one backoff, or wait for one, in any interleaving, against a
+//! plain queue and the pure machine (which `model.rs` judges).
+//!
+//! After every operation the queue says who must be awake, who may be, and what the alarm has to be set to
+//! at the latest. An actor is *awake* if it was woken since it was last polled, by the waker of that poll.
+//!
+//! Everything down to `properties` uses no test framework, so that a fuzz target can include this
+//! file and call [`run`].
+
+#![cfg(not(loom))]
+
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use steadfast_backoff::state::{Decision, Pass, Phase, State, Terms, Wake as Whom};
+use steadfast_backoff::{
+    Acquire, AcquireError, Attempt, Backoff, BackoffConfig, Config, Curve, Jitter, TryAcquireError,
+};
+use steadfast_core::{Clock, Instant, ManualClock};
+
+/// How many actors there are.
+pub const ACTORS: usize = 4;
+/// Time ends in the middle of all times here: at their very end there is no alarm for a later one.
+pub const END: u64 = u64::MAX / 2;
+
+/// What the backoff is. Times are in nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// The first delay, and what each further one is longer by: at least 1 and
+    /// at most two years.
+    pub base_ns: u64,
+    /// After how many failures in a row it gives up.
+    pub max_retries: Option<u8>,
+    /// How many attempts may be in flight at once; at least 1 is taken.
+    pub max_in_flight: u8,
+    /// How long it has to work to begin again from the first delay.
+    pub reset_after_ns: u64,
+    /// How many may wait.
+    pub max_waiters: u32,
+    /// When it begins, at most at [`END`].
+    pub at: u64,
+}
+
+/// Until when an actor waits, in nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub enum Until {
+    /// For ever.
+    Ever,
+    /// For so long from its next poll.
+    Timeout(u64),
+    /// Until so long from now.
+    Deadline(u64),
+    /// A deadline that was so long ago.
+    Past(u64),
+}
+
+/// What can happen. Actors are counted modulo [`ACTORS`].
+#[derive(Debug, Clone, Copy)]
+pub enum Op {
+    /// The actor drops what it has and begins a wait.
+    Begin {
+        /// Whose.
+        actor: u8,
+        /// Until when.
+        until: Until,
+        /// Whether it is polled at once.
+        polled: bool,
+    },
+    /// The actor polls its wait, whether or not it was woken.
+    Poll {
+        /// Whose.
+        actor: u8,
+        /// With another waker from now on.
+        moved: bool,
+    },
+    /// As `Poll`, after another limit was set.
+    Limit {
+        /// Whose.
+        actor: u8,
+        /// The new one.
+        until: Until,
+    },
+    /// All who are awake poll, in order from this actor on, until nobody is.
+    Run(u8),
+    /// The actor drops what it has, a wait or an attempt.
+    Drop(u8),
+    /// The actor's attempt has come to its end: well or not.
+    Report(u8, bool),
+    /// The actor drops what it has and tries to get an attempt without waiting.
+    Try(u8),
+    /// What worked works no more.
+    Broken,
+    /// Begins anew.
+    Reset,
+    /// The end.
+    Stop,
+    /// Time goes on, at most to [`END`].
+    Advance(u64),
+    /// Time goes on to the next alarm, if there is one, and so many nanoseconds more or less.
+    ToAlarm(i8),
+    /// The clock steps back, at most to its origin.
+    StepBack(u8),
+}
+
+/// Does `ops`, one after the other, to the backoff and the queue.
+///
+/// # Panics
+///
+/// As soon as they disagree.
+pub fn run(setup: Setup, ops: &[Op]) {
+    let mut model = Model::new(setup);
+    for &op in ops {
+        model.step(op);
+    }
+}
+
+/// Counts wakes.
+#[derive(Default)]
+struct Wakes(AtomicU32);
+
+impl Wakes {
+    fn count(&self) -> u32 {
+        // ORDERING: Relaxed; one thread counts and looks.
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        // ORDERING: Relaxed; one thread counts and looks.
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+type Holder = Arc<Backoff<ManualClock>>;
+
+enum Actor {
+    Idle,
+    Waits(Box<Waiter>),
+    Holds(Attempt<Holder>, Pass),
+}
+
+/// Somebody with a wait.
+struct Waiter {
+    wait: Acquire<Holder>,
+    timeout: Option<Duration>,
+    deadline: Instant,
+    /// Whether it ever had a limit: [`Instant::MAX`] can be one.
+    limited: bool,
+    wakes: Arc<Wakes>,
+    /// Of `wakes`: those before the last poll, and those that were accounted for.
+    before: u32,
+    known: u32,
+    /// It was woken because there is a place for it and all before it, and nothing has changed that.
+    called: bool,
+    /// It may have been called before something changed.
+    doubtful: bool,
+}
+
+impl Waiter {
+    fn is_awake(&self) -> bool {
+        self.wakes.count() > self.before
+    }
+
+    fn resolve(&mut self, now: Instant) {
+        if let Some(timeout) = self.timeout.take() {
+            self.deadline = now.saturating_add(timeout);
+        }
+    }
+
+    fn is_late(&self, now: Instant) -> bool {
+        self.limited && now >= self.deadline
+    }
+}
+
+/// What somebody who asks is to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Attempt { number: u32 },
+    TimedOut { ready_at: Instant },
+    LineFull,
+    Exhausted { failures: u32 },
+    Stopped,
+    NotNow,
+    Pending,
+}
+
+/// What was done, as far as it says who may be woken by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    /// Somebody came, looked or left.
+    Settle,
+    /// Time passed.
+    Time,
+    /// The backoff changed,
+    Change,
+    /// for everybody.
+    All,
+    /// Nothing that concerns the line.
+    Nothing,
+}
+
+struct Model {
+    backoff: Holder,
+    clock: ManualClock,
+    /// What the backoff is to be. Never marked as occupied.
+    state: State,
+    terms: Terms<Curve>,
+    setup: Setup,
+    actors: [Actor; ACTORS],
+    /// Who waits, in order.
+    line: Vec<usize>,
+    waited: u64,
+    wake_ups: u64,
+    /// The greatest time seen: no failure was later.
+    latest: Instant,
+    /// The clock stepped back, and the alarm may be that of before.
+    disturbed: bool,
+}
+
+impl Model {
+    fn new(setup: Setup) -> Self {
+        let base = Duration::from_nanos(setup.base_ns.clamp(1, 1 << 56));
+        let policy = Config::linear(base).jitter(Jitter::None);
+        let policy = match setup.max_retries {
+            None => policy.unlimited(),
+            Some(retries) => policy.max_retries(retries.into()),
+        };
+        let policy = policy.build().expect("there can be such delays");
+        let max_in_flight = setup.max_in_flight.max(1).into();
+        let reset_after = Duration::from_nanos(setup.reset_after_ns);
+        let config = BackoffConfig::new(policy)
+            .max_in_flight(max_in_flight)
+            .reset_after(reset_after)
+            .max_waiters(setup.max_waiters);
+        let now = Instant::from_nanos(setup.at.min(END));
+        let clock = ManualClock::starting_at(now);
+        Self {
+            backoff: Arc::new(config.build_with(clock.clone()).expect("one may be in flight")),
+            clock,
+            state: State::new(),
+            terms: Terms { policy, max_in_flight, reset_after },
+            setup,
+            actors: [const { Actor::Idle }; ACTORS],
+            line: Vec::new(),
+            waited: 0,
+            wake_ups: 0,
+            latest: now,
+            disturbed: false,
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn waiter(&self, i: usize) -> &Waiter {
+        match &self.actors[i] {
+            Actor::Waits(waiter) => waiter,
+            _ => panic!("whoever is in line has a wait"),
+        }
+    }
+
+    fn waiter_mut(&mut self, i: usize) -> &mut Waiter {
+        match &mut self.actors[i] {
+            Actor::Waits(waiter) => waiter,
+            _ => panic!("whoever is in line has a wait"),
+        }
+    }
+
+    fn step(&mut self, op: Op) {
+        let actor = |actor: u8| usize::from(actor) % ACTORS;
+        let deed = match op {
+            Op::Begin { actor: i, until, polled } => {
+                let deed = self.drop_it(actor(i));
+                self.check(deed);
+                self.begin(actor(i), until);
+                if polled {
+                    self.poll(actor(i));
+                }
+                Deed::Settle
+            }
+            Op::Poll { actor: i, moved } => {
+                if let Actor::Waits(waiter) = &mut self.actors[actor(i)] {
+                    if moved {
+                        // Nobody is deaf meanwhile: it is polled at once.
+                        (waiter.wakes, waiter.before, waiter.known) = (Arc::default(), 0, 0);
+                    }
+                    self.poll(actor(i));
+                }
+                Deed::Settle
+            }
+            Op::Limit { actor: i, until } => {
+                let now = self.now();
+                if let Actor::Waits(waiter) = &mut self.actors[actor(i)] {
+                    limit(waiter, Acquire::new(Arc::clone(&self.backoff), ()), until, now);
+                    self.poll(actor(i));
+                }
+                Deed::Settle
+            }
+            Op::Run(first) => {
+                self.run_all(actor(first));
+                Deed::Settle
+            }
+            Op::Drop(i) => self.drop_it(actor(i)),
+            Op::Report(i, well) => self.report(actor(i), well),
+            Op::Try(i) => {
+                let deed = self.drop_it(actor(i));
+                self.check(deed);
+                self.try_acquire(actor(i));
+                Deed::Nothing
+            }
+            Op::Broken => {
+                let now = self.now();
+                let is_healthy = matches!(self.state.phase(), Phase::Healthy { .. });
+                let begun = is_healthy.then(|| self.state.begin(&self.terms, now));
+                self.backoff.broken();
+                match begun {
+                    Some(Decision::Granted(pass)) => self.reported(pass, Some(false)),
+                    _ => Deed::Nothing,
+                }
+            }
+            Op::Reset => {
+                let whom = self.state.reset();
+                self.backoff.reset();
+                self.changed(whom)
+            }
+            Op::Stop => {
+                let whom = self.state.stop();
+                self.backoff.stop();
+                self.changed(whom)
+            }
+            Op::Advance(ns) => {
+                let at = self.now().as_nanos().saturating_add(ns).min(END);
+                self.clock.set_now(Instant::from_nanos(at));
+                Deed::Time
+            }
+            Op::ToAlarm(more) => {
+                let Some(next) = self.clock.next_alarm() else { return };
+                let at = next.as_nanos().saturating_add_signed(more.into()).min(END);
+                self.clock.set_now(Instant::from_nanos(at).max(self.now()));
+                Deed::Time
+            }
+            Op::StepBack(ns) => {
+                self.clock.set_now(self.now().saturating_sub(Duration::from_nanos(ns.into())));
+                self.disturbed = true;
+                self.doubt();
+                Deed::Nothing
+            }
+        };
+        self.check(deed);
+    }
+
+    fn changed(&mut self, whom: Whom) -> Deed {
+        self.doubt();
+        match whom {
+            Whom::Nobody => Deed::Nothing,
+            Whom::First => Deed::Change,
+            Whom::All => Deed::All,
+        }
+    }
+
+    /// Who was called is so no more for certain.
+    fn doubt(&mut self) {
+        for actor in &mut self.actors {
+            if let Actor::Waits(waiter) = actor {
+                waiter.doubtful |= waiter.is_awake();
+                waiter.called = false;
+            }
+        }
+    }
+
+    fn begin(&mut self, i: usize, until: Until) {
+        let mut waiter = Box::new(Waiter {
+            wait: Acquire::new(Arc::clone(&self.backoff), ()),
+            timeout: None,
+            deadline: Instant::MAX,
+            limited: false,
+            wakes: Arc::default(),
+            before: 0,
+            known: 0,
+            called: false,
+            doubtful: false,
+        });
+        if !matches!(until, Until::Ever) {
+            let spare = Acquire::new(Arc::clone(&self.backoff), ());
+            limit(&mut waiter, spare, until, self.now());
+        }
+        self.actors[i] = Actor::Waits(waiter);
+    }
+
+    /// As an executor would: whoever is awake is polled, and woken by that or asleep afterwards.
+    fn run_all(&mut self, first: usize) {
+        for _ in 0..3 * ACTORS {
+            let awake = |&i: &usize| match &self.actors[i] {
+                Actor::Waits(waiter) => waiter.is_awake(),
+                _ => false,
+            };
+            let Some(i) = (first..first + ACTORS).map(|i| i % ACTORS).find(awake) else { return };
+            self.poll(i);
+            self.check(Deed::Settle);
+        }
+        panic!("somebody is woken again and again");
+    }
+
+    fn poll(&mut self, i: usize) {
+        let now = self.now();
+        let waiter = self.waiter_mut(i);
+        waiter.before = waiter.wakes.count();
+        waiter.known = waiter.before;
+        let waker = Waker::from(Arc::clone(&waiter.wakes));
+        let answer = Pin::new(&mut waiter.wait).poll(&mut Context::from_waker(&waker));
+        let told = match &answer {
+            Poll::Pending => Told::Pending,
+            Poll::Ready(Ok(attempt)) => Told::Attempt { number: attempt.number() },
+            Poll::Ready(Err(error)) => match *error {
+                AcquireError::TimedOut { ready_at } => Told::TimedOut { ready_at },
+                AcquireError::LineFull { max_waiters } => {
+                    assert_eq!(max_waiters, self.setup.max_waiters);
+                    Told::LineFull
+                }
+                AcquireError::Exhausted { failures } => Told::Exhausted { failures },
+                AcquireError::Stopped => Told::Stopped,
+            },
+        };
+        let (expected, pass) = match self.line.iter().position(|&other| other == i) {
+            None => self.came(i, now),
+            Some(place) => self.looked(i, place, told, now),
+        };
+        assert_eq!(told, expected, "{i}, line {:?}, at {now:?}, {:?}", self.line, self.state);
+        if let Poll::Ready(result) = answer {
+            self.actors[i] = match (result, pass) {
+                (Ok(attempt), Some(pass)) => Actor::Holds(attempt, pass),
+                _ => Actor::Idle,
+            };
+        }
+    }
+
+    /// Asks the machine for an attempt.
+    fn ask(&mut self, in_turn: bool, now: Instant) -> (Told, Option<Pass>) {
+        let decision = if in_turn || self.line.is_empty() {
+            self.state.begin(&self.terms, now)
+        } else {
+            // Somebody waits who was here before.
+            match self.look(0, now) {
+                Decision::Granted(_) => Decision::Busy,
+                refused => refused,
+            }
+        };
+        match decision {
+            Decision::Granted(pass) => (Told::Attempt { number: pass.number() }, Some(pass)),
+            Decision::Exhausted { failures } => (Told::Exhausted { failures }, None),
+            Decision::Stopped => (Told::Stopped, None),
+            Decision::NotYet { .. } | Decision::Busy => (Told::NotNow, None),
+        }
+    }
+
+    /// A first poll: the answer is certain.
+    fn came(&mut self, i: usize, now: Instant) -> (Told, Option<Pass>) {
+        let waiter = self.waiter_mut(i);
+        if waiter.timeout.is_none() && now > waiter.deadline {
+            return (Told::TimedOut { ready_at: self.alone(now) }, None);
+        }
+        waiter.resolve(now);
+        let (told, pass) = self.ask(false, now);
+        if told != Told::NotNow {
+            return (told, pass);
+        }
+        let Waiter { deadline, limited, .. } = *self.waiter(i);
+        let (ready_at, known) = match self.look(self.line.len(), now) {
+            Decision::NotYet { at } => (at, at != Instant::MAX),
+            Decision::Busy => (now, false),
+            _ => (now, true),
+        };
+        let max = usize::try_from(self.setup.max_waiters).expect("32 bits");
+        let told = if limited && (now >= deadline || (ready_at > deadline && known)) {
+            Told::TimedOut { ready_at: if known { ready_at } else { now } }
+        } else if self.line.len() >= max {
+            Told::LineFull
+        } else {
+            self.line.push(i);
+            Told::Pending
+        };
+        (told, None)
+    }
+
+    /// Of a copy: looking may write down that the clock has stepped back.
+    fn look(&self, ahead: usize, now: Instant) -> Decision {
+        let mut state = self.state;
+        state.look(&self.terms, ahead as u64, now)
+    }
+
+    /// Whether somebody would be told something other than to wait.
+    fn is_ready(&self, ahead: usize, now: Instant) -> bool {
+        !matches!(self.look(ahead, now), Decision::NotYet { .. } | Decision::Busy)
+    }
+
+    /// What is said to somebody for whom it is too late.
+    fn alone(&self, now: Instant) -> Instant {
+        match self.look(0, now) {
+            Decision::NotYet { at } if at != Instant::MAX => at,
+            _ => now,
+        }
+    }
+
+    /// A poll of somebody in line.
+    fn looked(&mut self, i: usize, place: usize, told: Told, now: Instant) -> (Told, Option<Pass>) {
+        self.waiter_mut(i).resolve(now);
+        self.wake_ups += 1;
+        let ready = self.is_ready(place, now);
+        let in_turn = self.line[..place].iter().all(|&ahead| self.waiter(ahead).called);
+        let why = (place, now);
+        let (expected, pass) = if self.state.never(&self.terms).is_some() {
+            self.ask(true, now)
+        } else if matches!(told, Told::Attempt { .. }) {
+            assert!(ready || self.waiter(i).doubtful, "let through out of turn: {why:?}");
+            self.waited += 1;
+            self.ask(true, now)
+        } else {
+            assert!(!(ready && in_turn), "not let through in turn: {why:?}");
+            if self.waiter(i).is_late(now) {
+                (Told::TimedOut { ready_at: self.alone(now) }, None)
+            } else {
+                (Told::Pending, None)
+            }
+        };
+        if expected == Told::Pending {
+            self.settled();
+            // If it was called, those after it are so no more, either.
+            for place in place..self.line.len() {
+                self.waiter_mut(self.line[place]).called = false;
+            }
+            self.waiter_mut(i).doubtful = false;
+        } else {
+            self.line.remove(place);
+            // The last of those called together settles for all.
+            if !self.line.iter().any(|&i| self.waiter(i).is_awake()) {
+                self.settled();
+            }
+        }
+        (expected, pass)
+    }
+
+    /// The alarm is that of now; before a failure that is yet to come it may be that of a delay which began
+    /// again.
+    fn settled(&mut self) {
+        self.disturbed &= self.now() < self.latest;
+    }
+
+    fn drop_it(&mut self, i: usize) -> Deed {
+        match mem::replace(&mut self.actors[i], Actor::Idle) {
+            Actor::Idle => Deed::Nothing,
+            Actor::Waits(_) => {
+                if let Some(place) = self.line.iter().position(|&other| other == i) {
+                    self.line.remove(place);
+                    self.settled();
+                }
+                Deed::Settle
+            }
+            Actor::Holds(attempt, pass) => {
+                drop(attempt);
+                self.reported(pass, None)
+            }
+        }
+    }
+
+    fn report(&mut self, i: usize, well: bool) -> Deed {
+        match mem::replace(&mut self.actors[i], Actor::Idle) {
+            Actor::Holds(attempt, pass) => {
+                if well {
+                    attempt.success();
+                } else {
+                    attempt.failure();
+                }
+                self.reported(pass, Some(well))
+            }
+            other => {
+                self.actors[i] = other;
+                Deed::Nothing
+            }
+        }
+    }
+
+    fn reported(&mut self, pass: Pass, well: Option<bool>) -> Deed {
+        let (now, state, terms) = (self.now(), &mut self.state, &self.terms);
+        let whom = match well {
+            Some(true) => state.success(terms, pass, now),
+            Some(false) => state.failure(terms, pass, now, &mut || 0),
+            None => state.give_back(pass),
+        };
+        self.changed(whom)
+    }
+
+    fn try_acquire(&mut self, i: usize) {
+        let now = self.now();
+        let (expected, pass) = self.ask(false, now);
+        let attempt = Attempt::try_new(Arc::clone(&self.backoff));
+        let told = match &attempt {
+            Ok(attempt) => Told::Attempt { number: attempt.number() },
+            Err(TryAcquireError::Exhausted { failures }) => Told::Exhausted { failures: *failures },
+            Err(TryAcquireError::Stopped) => Told::Stopped,
+            Err(_) => Told::NotNow,
+        };
+        assert_eq!(told, expected, "line {:?} at {now:?}, {:?}", self.line, self.state);
+        if let (Ok(attempt), Some(pass)) = (attempt, pass) {
+            self.actors[i] = Actor::Holds(attempt, pass);
+        }
+    }
+
+    /// The machine is that of the backoff, but for what looking writes down on a clock that has stepped
+    /// back: that depends on who has looked when.
+    fn check_state(&mut self) {
+        let now = self.now();
+        let mut seen = self.backoff.snapshot();
+        assert_eq!(
+            seen.is_occupied(),
+            !self.line.is_empty(),
+            "the mark comes and goes with the line"
+        );
+        seen.set_occupied(false);
+        let (mut judged, mut expected) = (seen, self.state);
+        judged.look(&self.terms, 0, now);
+        expected.look(&self.terms, 0, now);
+        if now >= self.latest {
+            assert_eq!(judged, expected, "at {now:?}");
+        }
+        self.state = seen;
+    }
+
+    /// Everything that can be seen after `deed`.
+    fn check(&mut self, deed: Deed) {
+        let now = self.now();
+        self.latest = self.latest.max(now);
+        if self.line.is_empty() {
+            self.settled();
+            assert_eq!(self.clock.next_alarm(), None, "an alarm for nobody");
+        }
+        self.check_state();
+        let seen = self.backoff.stats();
+        assert_eq!(seen.waiting as usize, self.line.len());
+        assert_eq!((seen.waited, seen.wake_ups), (self.waited, self.wake_ups));
+        self.check_who_was_woken(deed);
+        self.check_who_sleeps(deed);
+    }
+
+    /// Nobody is woken without a reason.
+    fn check_who_was_woken(&mut self, deed: Deed) {
+        let now = self.now();
+        let mut newly = 0;
+        for place in 0..self.line.len() {
+            let ready = self.is_ready(place, now);
+            let over = !matches!(self.look(place, now), Decision::NotYet { .. });
+            let disturbed = self.disturbed;
+            let waiter = self.waiter_mut(self.line[place]);
+            let count = waiter.wakes.count();
+            let was_awake = waiter.known > waiter.before;
+            if mem::replace(&mut waiter.known, count) == count || was_awake {
+                continue;
+            }
+            newly += 1;
+            let late = waiter.deadline <= now;
+            let why = (place, now, deed);
+            match deed {
+                Deed::Settle => {
+                    assert!(ready || late || disturbed, "woken for nothing: {why:?}");
+                    waiter.called = ready && !late;
+                }
+                Deed::Time => {
+                    // There may be too many in flight by now.
+                    assert!(over || late || disturbed, "woken too early: {why:?}");
+                    assert!(newly <= 2, "there are two alarms: {why:?}");
+                }
+                Deed::Change | Deed::All => {}
+                Deed::Nothing => panic!("woken by nothing: {why:?}"),
+            }
+        }
+    }
+
+    /// Whoever could go on is awake, and for whoever sleeps there is an alarm in time.
+    fn check_who_sleeps(&self, deed: Deed) {
+        let now = self.now();
+        let alarm = self.clock.next_alarm().unwrap_or(Instant::MAX);
+        let why = || {
+            let waiter = |&i: &usize| {
+                let waiter = self.waiter(i);
+                (i, waiter.deadline, waiter.called, waiter.is_awake())
+            };
+            let line: Vec<_> = self.line.iter().map(waiter).collect();
+            format!("{line:?} at {now:?} after {deed:?}, alarm {alarm:?}, {:?}", self.state)
+        };
+        if deed == Deed::All {
+            let all = self.line.iter().all(|&i| self.waiter(i).is_awake());
+            assert!(all, "not all are told: {}", why());
+        }
+        // Those called hold up their own places and nobody else.
+        if let Some(place) = self.line.iter().position(|&i| !self.waiter(i).called) {
+            let next = self.waiter(self.line[place]);
+            if !next.is_awake() {
+                let (ready, at) = match self.look(place, now) {
+                    Decision::NotYet { at } => (false, at),
+                    Decision::Busy => (false, Instant::MAX),
+                    _ => (true, now),
+                };
+                let due = if ready { now } else { at.min(next.deadline) };
+                // On a clock that has stepped back it is some delay, or the end of an attempt.
+                let busy = self.state.in_flight() >= self.terms.max_in_flight;
+                let timed = self.disturbed && (busy || alarm < Instant::MAX);
+                assert!(!ready || timed, "a lost wake-up: {}", why());
+                assert!(due > now || due == Instant::MAX || timed, "too late: {}", why());
+                assert!(alarm <= due || timed, "no alarm for the next: {}", why());
+            }
+        }
+        let line = self.line.iter().map(|&i| self.waiter(i));
+        let (awake, asleep): (Vec<_>, Vec<_>) = line.partition(|waiter| waiter.is_awake());
+        let due = asleep.iter().map(|waiter| waiter.deadline).min().unwrap_or(Instant::MAX);
+        // Whoever was woken for its deadline sees to the others when it is polled or dropped.
+        let told = awake.iter().any(|waiter| waiter.deadline <= self.latest);
+        let timed = alarm <= due && (due > now || due == Instant::MAX);
+        assert!(told || timed || self.disturbed, "no alarm for a deadline: {}", why());
+    }
+}
+
+/// Gives a wait a limit. `spare` is put in its place meanwhile.
+fn limit(waiter: &mut Waiter, spare: Acquire<Holder>, until: Until, now: Instant) {
+    let ns = Duration::from_nanos;
+    waiter.limited = true;
+    (waiter.timeout, waiter.deadline) = match until {
+        Until::Ever => (None, Instant::MAX),
+        Until::Timeout(timeout) => (Some(ns(timeout)), Instant::MAX),
+        Until::Deadline(after) => (None, now.saturating_add(ns(after))),
+        Until::Past(before) => (None, now.saturating_sub(ns(before))),
+    };
+    let wait = mem::replace(&mut waiter.wait, spare);
+    waiter.wait = match waiter.timeout {
+        Some(timeout) => wait.timeout(timeout),
+        None => wait.deadline(waiter.deadline),
+    };
+}
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn until() -> impl Strategy<Value = Until> {
+        prop_oneof![
+            4 => Just(Until::Ever),
+            2 => (0..20_u64).prop_map(Until::Timeout),
+            2 => (0..20_u64).prop_map(Until::Deadline),
+            1 => (0..20_u64).prop_map(Until::Past),
+        ]
+    }
+
+    fn setups() -> impl Strategy<Value = Setup> {
+        let begins = prop_oneof![Just(0), Just(1_000), any::<u64>()];
+        let waiters = prop_oneof![0..6_u32, Just(u32::MAX)];
+        (0..12_u64, prop::option::of(0..4_u8), 0..4_u8, 0..10_u64, waiters, begins).prop_map(
+            |(base_ns, max_retries, max_in_flight, reset_after_ns, max_waiters, at)| Setup {
+                base_ns,
+                max_retries,
+                max_in_flight,
+                reset_after_ns,
+                max_waiters,
+                at,
+            },
+        )
+    }
+
+    fn ops() -> impl Strategy<Value = Op> {
+        let begin = (any::<u8>(), until(), prop::bool::weighted(0.9))
+            .prop_map(|(actor, until, polled)| Op::Begin { actor, until, polled });
+        let poll =
+            (any::<u8>(), any::<bool>()).prop_map(|(actor, moved)| Op::Poll { actor, moved });
+        let report = (any::<u8>(), prop::bool::weighted(0.4));
+        prop_oneof![
+            12 => begin,
+            8 => poll,
+            2 => (any::<u8>(), until()).prop_map(|(actor, until)| Op::Limit { actor, until }),
+            4 => any::<u8>().prop_map(Op::Run),
+            3 => any::<u8>().prop_map(Op::Drop),
+            8 => report.prop_map(|(actor, well)| Op::Report(actor, well)),
+            2 => any::<u8>().prop_map(Op::Try),
+            1 => Just(Op::Broken),
+            1 => Just(Op::Reset),
+            1 => Just(Op::Stop),
+            4 => (0..15_u64).prop_map(Op::Advance),
+            6 => (-1..=1_i8).prop_map(Op::ToAlarm),
+            2 => (0..30_u8).prop_map(Op::StepBack),
+        ]
+    }
+
+    /// `PROPTEST_CASES` still scales the effort. No file remembers failures: what was learnt from
+    /// one belongs in `tests/waiting.rs`.
+    fn effort(times: u32) -> ProptestConfig {
+        let config = ProptestConfig::default();
+        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
+    }
+
+    proptest! {
+        #![proptest_config(effort(2))]
+
+        #[test]
+        fn nobody_who_waits_is_forgotten_or_overtaken_and_no_attempt_is_one_too_many(
+            setup in setups(),
+            ops in prop::collection::vec(ops(), 1..80),
+        ) {
+            run(setup, &ops);
+        }
+    }
+}

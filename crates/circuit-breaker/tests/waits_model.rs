@@ -1,0 +1,757 @@
+//! Up to four actors that hold permits of one breaker, or wait for one, in any interleaving, against a
+//! plain queue and the pure machine with a single owner (which `model.rs` judges).
+//!
+//! After every operation the queue says who must be awake, who may be, and what the alarm has to be set to
+//! at the latest. An actor is *awake* if it was woken since it was last polled, by the waker of that poll.
+//!
+//! Everything down to `properties` uses no test framework, so that a fuzz target can include this
+//! file and call [`run`].
+
+#![cfg(not(loom))]
+
+use std::cell::Cell;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use steadfast_circuit_breaker::state::{
+    Decision, Effects, Look, Outcome, Pass, State, Wake as Whom,
+};
+use steadfast_circuit_breaker::{Acquire, AcquireError, CircuitBreaker, Config, Permit};
+use steadfast_core::{Clock, Instant, ManualClock};
+
+/// How many actors there are.
+pub const ACTORS: usize = 4;
+/// Time ends in the middle of all times here: at their very end there is no alarm for a later one.
+pub const END: u64 = u64::MAX / 2;
+
+/// What the breaker is. Times are in nanoseconds; what must not be 0 becomes 1.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// Failures in a row that trip it.
+    pub failures: u8,
+    /// How long it stays open.
+    pub break_ns: u64,
+    /// How many probes may be in flight at once.
+    pub probes: u8,
+    /// How many of them must succeed.
+    pub close_after: u8,
+    /// How long a probe keeps its place.
+    pub probe_timeout_ns: u64,
+    /// How many may wait.
+    pub max_waiters: u32,
+    /// When it begins, at most at [`END`].
+    pub at: u64,
+}
+
+/// Until when an actor waits, in nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub enum Until {
+    /// For ever.
+    Ever,
+    /// For so long from its next poll.
+    Timeout(u64),
+    /// Until so long from now.
+    Deadline(u64),
+    /// A deadline that was so long ago.
+    Past(u64),
+}
+
+/// What can happen. Actors are counted modulo [`ACTORS`].
+#[derive(Debug, Clone, Copy)]
+pub enum Op {
+    /// The actor drops what it has and begins a wait.
+    Begin {
+        /// Whose.
+        actor: u8,
+        /// Until when.
+        until: Until,
+        /// Whether it is polled at once.
+        polled: bool,
+    },
+    /// The actor polls its wait, whether or not it was woken.
+    Poll {
+        /// Whose.
+        actor: u8,
+        /// With another waker from now on.
+        moved: bool,
+    },
+    /// As `Poll`, after another limit was set.
+    Limit {
+        /// Whose.
+        actor: u8,
+        /// The new one.
+        until: Until,
+    },
+    /// All who are awake poll, in order from this actor on, until nobody is.
+    Run(u8),
+    /// The actor drops what it has, a wait or a permit.
+    Drop(u8),
+    /// The actor's call has come to its end: well or not.
+    Report(u8, bool),
+    /// The actor drops what it has and tries to get a permit without waiting.
+    Try(u8),
+    /// As an operator does.
+    Force {
+        /// Or closed.
+        open: bool,
+    },
+    /// As an operator does.
+    Reset,
+    /// Time goes on, at most to [`END`].
+    Advance(u64),
+    /// Time goes on to the next alarm, if there is one, and so many nanoseconds more or less.
+    ToAlarm(i8),
+    /// The clock steps back, at most to its origin.
+    StepBack(u8),
+}
+
+/// Does `ops`, one after the other, to the breaker and the queue.
+///
+/// # Panics
+///
+/// As soon as they disagree.
+pub fn run(setup: Setup, ops: &[Op]) {
+    let mut model = Model::new(setup);
+    for &op in ops {
+        model.step(op);
+    }
+}
+
+/// Counts wakes.
+#[derive(Default)]
+struct Wakes(AtomicU32);
+
+impl Wakes {
+    fn count(&self) -> u32 {
+        // ORDERING: Relaxed; one thread counts and looks.
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        // ORDERING: Relaxed; one thread counts and looks.
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+type Breaker = CircuitBreaker<ManualClock>;
+type Holder = Arc<Breaker>;
+
+enum Actor {
+    Idle,
+    Waits(Box<Waiter>),
+    Holds(Permit<Holder>, Pass),
+}
+
+/// Somebody with a wait.
+struct Waiter {
+    wait: Acquire<Holder>,
+    timeout: Option<Duration>,
+    deadline: Instant,
+    /// Whether it ever had a limit: [`Instant::MAX`] can be one.
+    limited: bool,
+    wakes: Arc<Wakes>,
+    /// Of `wakes`: those before the last poll, and those that were accounted for.
+    before: u32,
+    known: u32,
+    /// It was woken because there is a place for it and all before it, and nothing has changed that.
+    called: bool,
+    /// It may have been called before something changed.
+    doubtful: bool,
+}
+
+impl Waiter {
+    fn is_awake(&self) -> bool {
+        self.wakes.count() > self.before
+    }
+
+    fn resolve(&mut self, now: Instant) {
+        if let Some(timeout) = self.timeout.take() {
+            self.deadline = now.saturating_add(timeout);
+        }
+    }
+
+    fn is_late(&self, now: Instant) -> bool {
+        self.limited && now >= self.deadline
+    }
+}
+
+/// What somebody who asks is to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Permit { is_probe: bool },
+    TimedOut { ready_at: Instant },
+    LineFull,
+    NotNow,
+    Pending,
+}
+
+/// What was done, as far as it says who may be woken by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    /// Somebody came, looked or left.
+    Settle,
+    /// Time passed.
+    Time,
+    /// The breaker changed,
+    Change,
+    /// for everybody.
+    All,
+    /// Nothing that concerns the line.
+    Nothing,
+}
+
+struct Model {
+    breaker: Holder,
+    clock: ManualClock,
+    /// What the breaker is to be.
+    machine: State<Box<[Cell<u64>]>>,
+    setup: Setup,
+    actors: [Actor; ACTORS],
+    /// Who waits, in order.
+    line: Vec<usize>,
+    waited: u64,
+    wake_ups: u64,
+    /// The greatest time seen.
+    latest: Instant,
+    /// The clock stepped back, and the alarm may be that of before.
+    disturbed: bool,
+}
+
+impl Model {
+    fn new(setup: Setup) -> Self {
+        let ns = |ns: u64| Duration::from_nanos(ns.clamp(1, 1 << 60));
+        let probes = setup.probes.max(1);
+        let config = Config::new()
+            .consecutive_failures(setup.failures.max(1).into())
+            .break_duration(ns(setup.break_ns))
+            .probes(probes.into())
+            .close_after(setup.close_after.max(1).into())
+            .probe_timeout(ns(setup.probe_timeout_ns))
+            .max_waiters(setup.max_waiters);
+        let now = Instant::from_nanos(setup.at.min(END));
+        let clock = ManualClock::starting_at(now);
+        let breaker = config.build_seeded(clock.clone(), 1).expect("there can be such a breaker");
+        let terms = config.terms().expect("as above");
+        let words = (0..terms.words()).map(|_| Cell::new(0)).collect();
+        Self {
+            breaker: Arc::new(breaker),
+            clock,
+            machine: State::new(terms, words).expect("just enough"),
+            setup,
+            actors: [const { Actor::Idle }; ACTORS],
+            line: Vec::new(),
+            waited: 0,
+            wake_ups: 0,
+            latest: now,
+            disturbed: false,
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn waiter(&self, i: usize) -> &Waiter {
+        match &self.actors[i] {
+            Actor::Waits(waiter) => waiter,
+            _ => panic!("whoever is in line has a wait"),
+        }
+    }
+
+    fn waiter_mut(&mut self, i: usize) -> &mut Waiter {
+        match &mut self.actors[i] {
+            Actor::Waits(waiter) => waiter,
+            _ => panic!("whoever is in line has a wait"),
+        }
+    }
+
+    fn step(&mut self, op: Op) {
+        let actor = |actor: u8| usize::from(actor) % ACTORS;
+        let deed = match op {
+            Op::Begin { actor: i, until, polled } => {
+                let deed = self.drop_it(actor(i));
+                self.check(deed);
+                self.begin(actor(i), until);
+                if polled {
+                    self.poll(actor(i));
+                }
+                Deed::Settle
+            }
+            Op::Poll { actor: i, moved } => {
+                if let Actor::Waits(waiter) = &mut self.actors[actor(i)] {
+                    if moved {
+                        // Nobody is deaf meanwhile: it is polled at once.
+                        (waiter.wakes, waiter.before, waiter.known) = (Arc::default(), 0, 0);
+                    }
+                    self.poll(actor(i));
+                }
+                Deed::Settle
+            }
+            Op::Limit { actor: i, until } => {
+                let now = self.now();
+                if let Actor::Waits(waiter) = &mut self.actors[actor(i)] {
+                    limit(waiter, Acquire::new(Arc::clone(&self.breaker), ()), until, now);
+                    self.poll(actor(i));
+                }
+                Deed::Settle
+            }
+            Op::Run(first) => {
+                self.run_all(actor(first));
+                Deed::Settle
+            }
+            Op::Drop(i) => self.drop_it(actor(i)),
+            Op::Report(i, well) => self.report(actor(i), well),
+            Op::Try(i) => {
+                let deed = self.drop_it(actor(i));
+                self.check(deed);
+                self.try_acquire(actor(i));
+                // A probe, or a look at a clock that has stepped back, may be news to the line.
+                Deed::Change
+            }
+            Op::Force { open } => {
+                let effects = self.machine.force(open, self.now());
+                if open {
+                    self.breaker.force_open();
+                } else {
+                    self.breaker.force_closed();
+                }
+                self.changed(effects)
+            }
+            Op::Reset => {
+                let effects = self.machine.reset(self.now());
+                self.breaker.reset();
+                self.changed(effects)
+            }
+            Op::Advance(ns) => {
+                let at = self.now().as_nanos().saturating_add(ns).min(END);
+                self.clock.set_now(Instant::from_nanos(at));
+                Deed::Time
+            }
+            Op::ToAlarm(more) => {
+                let Some(next) = self.clock.next_alarm() else { return };
+                let at = next.as_nanos().saturating_add_signed(more.into()).min(END);
+                self.clock.set_now(Instant::from_nanos(at).max(self.now()));
+                Deed::Time
+            }
+            Op::StepBack(ns) => {
+                // Together less than what makes a breaker begin its break anew.
+                self.clock.set_now(self.now().saturating_sub(Duration::from_nanos(ns.into())));
+                self.disturbed = true;
+                self.doubt();
+                Deed::Nothing
+            }
+        };
+        self.check(deed);
+    }
+
+    fn changed(&mut self, effects: Effects) -> Deed {
+        if effects == Effects::NONE {
+            return Deed::Nothing;
+        }
+        self.doubt();
+        if effects.wake == Whom::All { Deed::All } else { Deed::Change }
+    }
+
+    /// Who was called is so no more for certain.
+    fn doubt(&mut self) {
+        for actor in &mut self.actors {
+            if let Actor::Waits(waiter) = actor {
+                waiter.doubtful |= waiter.is_awake();
+                waiter.called = false;
+            }
+        }
+    }
+
+    fn begin(&mut self, i: usize, until: Until) {
+        let mut waiter = Box::new(Waiter {
+            wait: Acquire::new(Arc::clone(&self.breaker), ()),
+            timeout: None,
+            deadline: Instant::MAX,
+            limited: false,
+            wakes: Arc::default(),
+            before: 0,
+            known: 0,
+            called: false,
+            doubtful: false,
+        });
+        if !matches!(until, Until::Ever) {
+            let spare = Acquire::new(Arc::clone(&self.breaker), ());
+            limit(&mut waiter, spare, until, self.now());
+        }
+        self.actors[i] = Actor::Waits(waiter);
+    }
+
+    /// As an executor would: whoever is awake is polled, and woken by that or asleep afterwards.
+    fn run_all(&mut self, first: usize) {
+        for _ in 0..3 * ACTORS {
+            let awake = |&i: &usize| match &self.actors[i] {
+                Actor::Waits(waiter) => waiter.is_awake(),
+                _ => false,
+            };
+            let Some(i) = (first..first + ACTORS).map(|i| i % ACTORS).find(awake) else { return };
+            self.poll(i);
+            self.check(Deed::Settle);
+        }
+        panic!("somebody is woken again and again");
+    }
+
+    fn poll(&mut self, i: usize) {
+        let now = self.now();
+        let waiter = self.waiter_mut(i);
+        waiter.before = waiter.wakes.count();
+        waiter.known = waiter.before;
+        let waker = Waker::from(Arc::clone(&waiter.wakes));
+        let answer = Pin::new(&mut waiter.wait).poll(&mut Context::from_waker(&waker));
+        let told = match &answer {
+            Poll::Pending => Told::Pending,
+            Poll::Ready(Ok(permit)) => Told::Permit { is_probe: permit.is_probe() },
+            Poll::Ready(Err(AcquireError::TimedOut { ready_at, .. })) => {
+                Told::TimedOut { ready_at: *ready_at }
+            }
+            Poll::Ready(Err(AcquireError::LineFull { max_waiters, .. })) => {
+                assert_eq!(*max_waiters, self.setup.max_waiters);
+                Told::LineFull
+            }
+        };
+        let (expected, pass) = match self.line.iter().position(|&other| other == i) {
+            None => self.came(i, now),
+            Some(place) => self.looked(i, place, told, now),
+        };
+        assert_eq!(told, expected, "{i}, line {:?}, at {now:?}, {:?}", self.line, self.machine);
+        if let Poll::Ready(result) = answer {
+            self.actors[i] = match (result, pass) {
+                (Ok(permit), Some(pass)) => Actor::Holds(permit, pass),
+                _ => Actor::Idle,
+            };
+        }
+    }
+
+    /// Asks the machine for a pass.
+    fn ask(&mut self, in_turn: bool, now: Instant) -> (Told, Option<Pass>) {
+        match self.machine.begin(in_turn, now).0 {
+            Decision::Granted(pass) => (Told::Permit { is_probe: pass.is_probe() }, Some(pass)),
+            _ => (Told::NotNow, None),
+        }
+    }
+
+    /// A first poll: the answer is certain.
+    fn came(&mut self, i: usize, now: Instant) -> (Told, Option<Pass>) {
+        let waiter = self.waiter_mut(i);
+        if waiter.timeout.is_none() && now > waiter.deadline {
+            return (Told::TimedOut { ready_at: self.alone(now) }, None);
+        }
+        waiter.resolve(now);
+        self.machine.set_occupied(!self.line.is_empty());
+        let (told, pass) = self.ask(false, now);
+        if pass.is_some() {
+            return (told, pass);
+        }
+        let Waiter { deadline, limited, .. } = *self.waiter(i);
+        let (ready_at, known) = match self.look(self.line.len(), now) {
+            Look::At(at) => (at, at != Instant::MAX),
+            Look::Event(_) => (now, false),
+            Look::Ready => (now, true),
+        };
+        let max = usize::try_from(self.setup.max_waiters).expect("32 bits");
+        let told = if limited && (now >= deadline || (ready_at > deadline && known)) {
+            Told::TimedOut { ready_at: if known { ready_at } else { now } }
+        } else if self.line.len() >= max {
+            Told::LineFull
+        } else {
+            self.line.push(i);
+            Told::Pending
+        };
+        (told, None)
+    }
+
+    fn look(&self, ahead: usize, now: Instant) -> Look {
+        self.machine.look(ahead as u64, now)
+    }
+
+    fn is_ready(&self, ahead: usize, now: Instant) -> bool {
+        matches!(self.look(ahead, now), Look::Ready)
+    }
+
+    /// What is said to somebody for whom it is too late.
+    fn alone(&self, now: Instant) -> Instant {
+        match self.look(0, now) {
+            Look::At(at) if at != Instant::MAX => at,
+            _ => now,
+        }
+    }
+
+    /// A poll of somebody in line.
+    fn looked(&mut self, i: usize, place: usize, told: Told, now: Instant) -> (Told, Option<Pass>) {
+        self.waiter_mut(i).resolve(now);
+        self.wake_ups += 1;
+        let ready = self.is_ready(place, now);
+        let in_turn = self.line[..place].iter().all(|&ahead| self.waiter(ahead).called);
+        let why = (place, now);
+        let (expected, pass) = if matches!(told, Told::Permit { .. }) {
+            assert!(ready || self.waiter(i).doubtful, "let through out of turn: {why:?}");
+            self.waited += 1;
+            self.ask(true, now)
+        } else {
+            assert!(!(ready && in_turn), "not let through in turn: {why:?}");
+            if self.waiter(i).is_late(now) {
+                (Told::TimedOut { ready_at: self.alone(now) }, None)
+            } else {
+                (Told::Pending, None)
+            }
+        };
+        if expected == Told::Pending {
+            self.disturbed = false;
+            // If it was called, those after it are so no more, either.
+            for place in place..self.line.len() {
+                self.waiter_mut(self.line[place]).called = false;
+            }
+            self.waiter_mut(i).doubtful = false;
+        } else {
+            self.line.remove(place);
+            // The last of those called together settles for all.
+            self.disturbed &= self.line.iter().any(|&i| self.waiter(i).is_awake());
+        }
+        (expected, pass)
+    }
+
+    fn drop_it(&mut self, i: usize) -> Deed {
+        match mem::replace(&mut self.actors[i], Actor::Idle) {
+            Actor::Idle => Deed::Nothing,
+            Actor::Waits(_) => {
+                if let Some(place) = self.line.iter().position(|&other| other == i) {
+                    self.line.remove(place);
+                    self.disturbed = false;
+                }
+                Deed::Settle
+            }
+            Actor::Holds(permit, pass) => {
+                drop(permit);
+                self.reported(pass, Outcome::Ignored)
+            }
+        }
+    }
+
+    fn report(&mut self, i: usize, well: bool) -> Deed {
+        match mem::replace(&mut self.actors[i], Actor::Idle) {
+            Actor::Holds(permit, pass) => {
+                let outcome = if well { Outcome::Success } else { Outcome::FAILURE };
+                permit.report(outcome);
+                self.reported(pass, outcome)
+            }
+            other => {
+                self.actors[i] = other;
+                Deed::Nothing
+            }
+        }
+    }
+
+    fn reported(&mut self, pass: Pass, outcome: Outcome) -> Deed {
+        let now = self.now();
+        let terms = *self.machine.terms();
+        let break_of = |trip| terms.break_duration(trip, &mut || 0);
+        let effects = self.machine.report(pass, outcome, || now, break_of);
+        self.changed(effects)
+    }
+
+    fn try_acquire(&mut self, i: usize) {
+        let now = self.now();
+        self.machine.set_occupied(!self.line.is_empty());
+        let (expected, pass) = self.ask(false, now);
+        let permit = Permit::try_new(Arc::clone(&self.breaker));
+        let told = match &permit {
+            Ok(permit) => Told::Permit { is_probe: permit.is_probe() },
+            Err(_) => Told::NotNow,
+        };
+        assert_eq!(told, expected, "line {:?} at {now:?}, {:?}", self.line, self.machine);
+        if let (Ok(permit), Some(pass)) = (permit, pass) {
+            self.actors[i] = Actor::Holds(permit, pass);
+        }
+    }
+
+    /// Everything that can be seen after `deed`.
+    fn check(&mut self, deed: Deed) {
+        let now = self.now();
+        self.latest = self.latest.max(now);
+        if self.line.is_empty() {
+            self.disturbed = false;
+            assert_eq!(self.clock.next_alarm(), None, "an alarm for nobody");
+        }
+        assert_eq!(self.breaker.phase(), self.machine.phase(now));
+        assert_eq!(self.breaker.metrics().life, self.machine.life());
+        let seen = self.breaker.stats();
+        assert_eq!(seen.waiting as usize, self.line.len());
+        assert_eq!((seen.waited, seen.wake_ups), (self.waited, self.wake_ups));
+        self.check_who_was_woken(deed);
+        self.check_who_sleeps(deed);
+    }
+
+    /// Nobody is woken without a reason.
+    fn check_who_was_woken(&mut self, deed: Deed) {
+        let now = self.now();
+        let mut newly = 0;
+        for place in 0..self.line.len() {
+            let ready = self.is_ready(place, now);
+            let over = !matches!(self.look(place, now), Look::At(_));
+            let disturbed = self.disturbed;
+            let waiter = self.waiter_mut(self.line[place]);
+            let count = waiter.wakes.count();
+            let was_awake = waiter.known > waiter.before;
+            if mem::replace(&mut waiter.known, count) == count || was_awake {
+                continue;
+            }
+            newly += 1;
+            let late = waiter.deadline <= now;
+            let why = (place, now, deed);
+            match deed {
+                Deed::Settle => {
+                    assert!(ready || late || disturbed, "woken for nothing: {why:?}");
+                    waiter.called = ready && !late;
+                }
+                Deed::Time => {
+                    // Somebody before it, who was called before the clock stepped back, may be
+                    // the one who gets through.
+                    assert!(over || late || disturbed, "woken too early: {why:?}");
+                    assert!(newly <= 2, "there are two alarms: {why:?}");
+                }
+                Deed::Change | Deed::All => {}
+                Deed::Nothing => panic!("woken by nothing: {why:?}"),
+            }
+        }
+    }
+
+    /// Whoever could go on is awake, and for whoever sleeps there is an alarm in time.
+    fn check_who_sleeps(&self, deed: Deed) {
+        let now = self.now();
+        let alarm = self.clock.next_alarm().unwrap_or(Instant::MAX);
+        let why = || {
+            let waiter = |&i: &usize| {
+                let waiter = self.waiter(i);
+                (i, waiter.deadline, waiter.called, waiter.is_awake())
+            };
+            let line: Vec<_> = self.line.iter().map(waiter).collect();
+            format!("{line:?} at {now:?} after {deed:?}, alarm {alarm:?}, {:?}", self.machine)
+        };
+        if deed == Deed::All {
+            let all = self.line.iter().all(|&i| self.waiter(i).is_awake());
+            assert!(all, "not all are told: {}", why());
+        }
+        // Those called hold up their own places and nobody else.
+        if let Some(place) = self.line.iter().position(|&i| !self.waiter(i).called) {
+            let next = self.waiter(self.line[place]);
+            if !next.is_awake() {
+                let (ready, at) = match self.look(place, now) {
+                    Look::Ready => (true, now),
+                    Look::At(at) | Look::Event(at) => (false, at),
+                };
+                assert!(!ready, "a lost wake-up: {}", why());
+                let due = at.min(next.deadline);
+                assert!(due > now || due == Instant::MAX, "a wake-up too late: {}", why());
+                assert!(alarm <= due || self.disturbed, "no alarm for the next: {}", why());
+            }
+        }
+        let line = self.line.iter().map(|&i| self.waiter(i));
+        let (awake, asleep): (Vec<_>, Vec<_>) = line.partition(|waiter| waiter.is_awake());
+        let due = asleep.iter().map(|waiter| waiter.deadline).min().unwrap_or(Instant::MAX);
+        // Whoever was woken for its deadline sees to the others when it is polled or dropped.
+        let told = awake.iter().any(|waiter| waiter.deadline <= self.latest);
+        let timed = alarm <= due && (due > now || due == Instant::MAX);
+        assert!(told || timed || self.disturbed, "no alarm for a deadline: {}", why());
+    }
+}
+
+/// Gives a wait a limit. `spare` is put in its place meanwhile.
+fn limit(waiter: &mut Waiter, spare: Acquire<Holder>, until: Until, now: Instant) {
+    let ns = Duration::from_nanos;
+    waiter.limited = true;
+    (waiter.timeout, waiter.deadline) = match until {
+        Until::Ever => (None, Instant::MAX),
+        Until::Timeout(timeout) => (Some(ns(timeout)), Instant::MAX),
+        Until::Deadline(after) => (None, now.saturating_add(ns(after))),
+        Until::Past(before) => (None, now.saturating_sub(ns(before))),
+    };
+    let wait = mem::replace(&mut waiter.wait, spare);
+    waiter.wait = match waiter.timeout {
+        Some(timeout) => wait.timeout(timeout),
+        None => wait.deadline(waiter.deadline),
+    };
+}
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn until() -> impl Strategy<Value = Until> {
+        prop_oneof![
+            4 => Just(Until::Ever),
+            2 => (0..20_u64).prop_map(Until::Timeout),
+            2 => (0..20_u64).prop_map(Until::Deadline),
+            1 => (0..20_u64).prop_map(Until::Past),
+        ]
+    }
+
+    fn setups() -> impl Strategy<Value = Setup> {
+        let begins = prop_oneof![Just(0), Just(1_000), any::<u64>()];
+        let waiters = prop_oneof![0..6_u32, Just(u32::MAX)];
+        (0..3_u8, 0..12_u64, 0..4_u8, 0..4_u8, 0..20_u64, waiters, begins).prop_map(
+            |(failures, break_ns, probes, close_after, probe_timeout_ns, max_waiters, at)| Setup {
+                failures,
+                break_ns,
+                probes,
+                close_after,
+                probe_timeout_ns,
+                max_waiters,
+                at,
+            },
+        )
+    }
+
+    fn ops() -> impl Strategy<Value = Op> {
+        let begin = (any::<u8>(), until(), prop::bool::weighted(0.9))
+            .prop_map(|(actor, until, polled)| Op::Begin { actor, until, polled });
+        let poll =
+            (any::<u8>(), any::<bool>()).prop_map(|(actor, moved)| Op::Poll { actor, moved });
+        let report = (any::<u8>(), prop::bool::weighted(0.4));
+        prop_oneof![
+            12 => begin,
+            8 => poll,
+            2 => (any::<u8>(), until()).prop_map(|(actor, until)| Op::Limit { actor, until }),
+            4 => any::<u8>().prop_map(Op::Run),
+            3 => any::<u8>().prop_map(Op::Drop),
+            8 => report.prop_map(|(actor, well)| Op::Report(actor, well)),
+            2 => any::<u8>().prop_map(Op::Try),
+            1 => any::<bool>().prop_map(|open| Op::Force { open }),
+            1 => Just(Op::Reset),
+            4 => (0..15_u64).prop_map(Op::Advance),
+            6 => (-1..=1_i8).prop_map(Op::ToAlarm),
+            2 => (0..30_u8).prop_map(Op::StepBack),
+        ]
+    }
+
+    /// `PROPTEST_CASES` still scales the effort. No file remembers failures: what was learnt from
+    /// one belongs in `tests/waiting.rs`.
+    fn effort(times: u32) -> ProptestConfig {
+        let config = ProptestConfig::default();
+        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
+    }
+
+    proptest! {
+        #![proptest_config(effort(2))]
+
+        #[test]
+        fn nobody_who_waits_is_forgotten_or_overtaken_and_no_probe_is_one_too_many(
+            setup in setups(),
+            ops in prop::collection::vec(ops(), 1..80),
+        ) {
+            run(setup, &ops);
+        }
+    }
+}

@@ -1,0 +1,838 @@
+//! Up to four actors that hold claims, or wait for one, in any interleaving, against a plain list of who
+//! holds an id until when, and a plain queue an id.
+//!
+//! After every operation the queues say who must be awake, who may be, and what is remembered. An actor is
+//! *awake* if it was woken since it was last polled, by the waker of that poll. What a window remembers how
+//! long is not judged here but in `model.rs`: nothing is forgotten unless it is said.
+//!
+//! Everything down to `properties` uses no test framework, so that a fuzz target can include this
+//! file and call [`run`].
+
+#![cfg(not(loom))]
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use steadfast_core::{Clock, Instant, ManualClock};
+use steadfast_deduplicator::{
+    Acquire, AcquireError, Acquired, Claim, Claims, Config, LeaseLost, SipKeys, TryAcquireError,
+};
+
+/// How many actors there are.
+pub const ACTORS: usize = 4;
+/// How many ids.
+pub const IDS: u8 = 3;
+
+/// What the claims are.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// Of each claim, in nanoseconds; at least 1 is taken.
+    pub lease_ns: u64,
+    /// How many may be held; at least 1 is taken.
+    pub max_claims: u32,
+    /// How many may wait for an id.
+    pub max_waiters: u32,
+    /// When it begins.
+    pub at: u64,
+}
+
+/// An id, and what comes with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Counted modulo [`IDS`].
+    pub id: u8,
+    /// `None` for an id alone.
+    pub payload: Option<bool>,
+}
+
+/// Until when an actor waits, in nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub enum Until {
+    /// For ever.
+    Ever,
+    /// For so long from its next poll.
+    Timeout(u64),
+    /// Until so long from now.
+    Deadline(u64),
+    /// A deadline that was so long ago.
+    Past(u64),
+}
+
+/// What can happen. Actors are counted modulo [`ACTORS`].
+#[derive(Debug, Clone, Copy)]
+pub enum Op {
+    /// The actor drops what it has and begins a wait.
+    Begin {
+        /// Whose.
+        actor: u8,
+        /// For what.
+        key: Key,
+        /// Until when.
+        until: Until,
+        /// Whether it is polled at once.
+        polled: bool,
+    },
+    /// The actor polls its wait, whether or not it was woken.
+    Poll {
+        /// Whose.
+        actor: u8,
+        /// With another waker from now on.
+        moved: bool,
+    },
+    /// As `Poll`, after another limit was set.
+    Limit {
+        /// Whose.
+        actor: u8,
+        /// The new one.
+        until: Until,
+    },
+    /// All who are awake poll, in order from this actor on, until nobody is.
+    Run(u8),
+    /// The actor drops what it has, a wait or a claim.
+    Drop(u8),
+    /// The actor commits its claim, perhaps with a value.
+    Commit(u8, Option<u8>),
+    /// The actor begins the lease of its claim anew.
+    Extend(u8),
+    /// The actor drops what it has and tries to get a claim without waiting.
+    Try(u8, Key),
+    /// Forgets an id that was committed.
+    Forget(u8),
+    /// Time goes on, at most to its end.
+    Advance(u64),
+    /// Time goes on to the next alarm, if there is one, and so many nanoseconds more or less.
+    ToAlarm(i8),
+    /// The clock steps back, at most to its origin.
+    StepBack(u64),
+}
+
+/// Does `ops`, one after the other, to the claims and the queues.
+///
+/// # Panics
+///
+/// As soon as they disagree.
+pub fn run(setup: Setup, ops: &[Op]) {
+    let mut model = Model::new(setup);
+    for &op in ops {
+        model.step(op);
+    }
+}
+
+/// Counts wakes.
+#[derive(Default)]
+struct Wakes(AtomicU32);
+
+impl Wakes {
+    fn count(&self) -> u32 {
+        // ORDERING: Relaxed; one thread counts and looks.
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        // ORDERING: Relaxed; one thread counts and looks.
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+type Keyed = Claims<u8, ManualClock>;
+type Holder = Arc<Keyed>;
+
+enum Actor {
+    Idle,
+    Waits(Box<Waiter>),
+    Holds { claim: Claim<Holder>, id: u8, serial: u32 },
+}
+
+/// Somebody with a wait.
+struct Waiter {
+    wait: Acquire<Holder>,
+    id: u8,
+    payload: Option<bool>,
+    timeout: Option<Duration>,
+    deadline: Instant,
+    /// Whether it ever had a limit: [`Instant::MAX`] can be one.
+    limited: bool,
+    /// It has been polled.
+    came: bool,
+    /// What it waited for was committed.
+    told: Option<Committed>,
+    wakes: Arc<Wakes>,
+    /// Of `wakes`: those before the last poll, and those that were accounted for.
+    before: u32,
+    known: u32,
+}
+
+impl Waiter {
+    fn is_awake(&self) -> bool {
+        self.wakes.count() > self.before
+    }
+
+    fn resolve(&mut self, now: Instant) {
+        if let Some(timeout) = self.timeout.take() {
+            self.deadline = now.saturating_add(timeout);
+        }
+    }
+
+    fn is_late(&self, now: Instant) -> bool {
+        self.limited && now >= self.deadline
+    }
+}
+
+/// What is remembered of an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Committed {
+    payload: Option<bool>,
+    value: Option<u8>,
+    at: Instant,
+}
+
+/// An id that somebody is at.
+#[derive(Debug, Default)]
+struct Flight {
+    held: Option<Held>,
+    /// Who waits for it, in order.
+    line: Vec<usize>,
+    /// Its lease was made to end earlier than the alarm knows.
+    disturbed: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    serial: u32,
+    payload: Option<bool>,
+    until: Instant,
+}
+
+/// What somebody who asks is to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Claim { until: Instant },
+    Duplicate { value: Option<u8>, at: Instant },
+    Mismatch,
+    InFlight { retry_at: Instant },
+    Full,
+    TimedOut,
+    LineFull,
+    Pending,
+}
+
+/// What was done, as far as it says who may be woken by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    /// Somebody came, looked or left, or a claim was given back.
+    Settle,
+    /// Time passed.
+    Time,
+    /// Nothing that concerns a line.
+    Nothing,
+}
+
+struct Model {
+    claims: Holder,
+    clock: ManualClock,
+    setup: Setup,
+    lease: Duration,
+    actors: [Actor; ACTORS],
+    flights: BTreeMap<u8, Flight>,
+    remembered: BTreeMap<u8, Committed>,
+    serial: u32,
+    /// The greatest time seen,
+    latest: Instant,
+    /// and the greatest at which anybody asked: what the window goes by.
+    asked: Instant,
+}
+
+impl Model {
+    fn new(setup: Setup) -> Self {
+        let setup =
+            Setup { lease_ns: setup.lease_ns.max(1), max_claims: setup.max_claims.max(1), ..setup };
+        let lease = Duration::from_nanos(setup.lease_ns);
+        let config = Config::new(64)
+            .lease(lease)
+            .max_claims(setup.max_claims)
+            .max_waiters(setup.max_waiters);
+        let now = Instant::from_nanos(setup.at);
+        let clock = ManualClock::starting_at(now);
+        let claims = config.claims_with(clock.clone(), SipKeys::from_seed(1));
+        Self {
+            claims: Arc::new(claims.expect("there can be such claims")),
+            clock,
+            setup,
+            lease,
+            actors: [const { Actor::Idle }; ACTORS],
+            flights: BTreeMap::new(),
+            remembered: BTreeMap::new(),
+            serial: 0,
+            latest: now,
+            asked: Instant::ZERO,
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn waiter(&self, i: usize) -> &Waiter {
+        match &self.actors[i] {
+            Actor::Waits(waiter) => waiter,
+            _ => panic!("whoever is in line has a wait"),
+        }
+    }
+
+    fn waiter_mut(&mut self, i: usize) -> &mut Waiter {
+        match &mut self.actors[i] {
+            Actor::Waits(waiter) => waiter,
+            _ => panic!("whoever is in line has a wait"),
+        }
+    }
+
+    fn step(&mut self, op: Op) {
+        let actor = |actor: u8| usize::from(actor) % ACTORS;
+        let deed = match op {
+            Op::Begin { actor: i, key, until, polled } => {
+                let i = actor(i);
+                self.drop_it(i);
+                self.check(Deed::Settle);
+                self.begin(i, key, until);
+                if polled {
+                    self.poll(i);
+                }
+                Deed::Settle
+            }
+            Op::Poll { actor: i, moved } => {
+                if let Actor::Waits(waiter) = &mut self.actors[actor(i)] {
+                    if moved {
+                        // Nobody is deaf meanwhile: it is polled at once.
+                        (waiter.wakes, waiter.before, waiter.known) = (Arc::default(), 0, 0);
+                    }
+                    self.poll(actor(i));
+                }
+                Deed::Settle
+            }
+            Op::Limit { actor: i, until } => {
+                let now = self.now();
+                if let Actor::Waits(waiter) = &mut self.actors[actor(i)] {
+                    let spare = Acquire::new(Arc::clone(&self.claims), &0_u64);
+                    let wait = mem::replace(&mut waiter.wait, spare);
+                    limit(waiter, wait, until, now);
+                    self.poll(actor(i));
+                }
+                Deed::Settle
+            }
+            Op::Run(first) => {
+                self.run_all(actor(first));
+                Deed::Settle
+            }
+            Op::Drop(i) => {
+                self.drop_it(actor(i));
+                Deed::Settle
+            }
+            Op::Commit(i, value) => {
+                self.commit(actor(i), value);
+                Deed::Settle
+            }
+            Op::Extend(i) => {
+                self.extend(actor(i));
+                Deed::Nothing
+            }
+            Op::Try(i, key) => {
+                self.drop_it(actor(i));
+                self.check(Deed::Settle);
+                self.try_acquire(actor(i), key);
+                Deed::Nothing
+            }
+            Op::Forget(id) => {
+                let id = id % IDS;
+                let was = self.remembered.remove(&id).is_some();
+                self.asked = self.asked.max(self.now());
+                assert_eq!(self.claims.forget(&u64::from(id)), was);
+                Deed::Nothing
+            }
+            Op::Advance(ns) => {
+                self.clock.advance(Duration::from_nanos(ns));
+                Deed::Time
+            }
+            Op::ToAlarm(more) => {
+                let Some(next) = self.clock.next_alarm() else { return };
+                let at = next.as_nanos().saturating_add_signed(more.into());
+                self.clock.set_now(Instant::from_nanos(at).max(self.now()));
+                Deed::Time
+            }
+            Op::StepBack(ns) => {
+                self.clock.set_now(self.now().saturating_sub(Duration::from_nanos(ns)));
+                Deed::Nothing
+            }
+        };
+        self.check(deed);
+    }
+
+    fn begin(&mut self, i: usize, key: Key, until: Until) {
+        let (claims, id) = (Arc::clone(&self.claims), key.id % IDS);
+        let wait = match key.payload {
+            None => Acquire::new(claims, &u64::from(id)),
+            Some(payload) => Acquire::new_for(claims, &u64::from(id), &u64::from(payload)),
+        };
+        let spare = Acquire::new(Arc::clone(&self.claims), &0_u64);
+        let mut waiter = Box::new(Waiter {
+            wait: spare,
+            id,
+            payload: key.payload,
+            timeout: None,
+            deadline: Instant::MAX,
+            limited: false,
+            came: false,
+            told: None,
+            wakes: Arc::default(),
+            before: 0,
+            known: 0,
+        });
+        if let Until::Ever = until {
+            waiter.wait = wait;
+        } else {
+            limit(&mut waiter, wait, until, self.now());
+        }
+        self.actors[i] = Actor::Waits(waiter);
+    }
+
+    /// As an executor would: whoever is awake is polled, and woken by that or asleep afterwards.
+    fn run_all(&mut self, first: usize) {
+        for _ in 0..3 * ACTORS {
+            let awake = |&i: &usize| match &self.actors[i] {
+                Actor::Waits(waiter) => waiter.is_awake(),
+                _ => false,
+            };
+            let Some(i) = (first..first + ACTORS).map(|i| i % ACTORS).find(awake) else { return };
+            self.poll(i);
+            self.check(Deed::Settle);
+        }
+        panic!("somebody is woken again and again");
+    }
+
+    fn poll(&mut self, i: usize) {
+        let now = self.now();
+        let waiter = self.waiter_mut(i);
+        waiter.before = waiter.wakes.count();
+        waiter.known = waiter.before;
+        let waker = Waker::from(Arc::clone(&waiter.wakes));
+        let answer = Pin::new(&mut waiter.wait).poll(&mut Context::from_waker(&waker));
+        let (id, payload) = (waiter.id, waiter.payload);
+        let expected = if waiter.came { self.looked(i, now) } else { self.came(i, now) };
+        let told = match answer {
+            Poll::Pending => Told::Pending,
+            Poll::Ready(Ok(acquired)) => self.acquired(i, id, acquired),
+            Poll::Ready(Err(error)) => {
+                self.actors[i] = Actor::Idle;
+                match error {
+                    AcquireError::TimedOut => Told::TimedOut,
+                    AcquireError::LineFull { max_waiters } => {
+                        assert_eq!(max_waiters, self.setup.max_waiters);
+                        Told::LineFull
+                    }
+                    AcquireError::Mismatch => Told::Mismatch,
+                    AcquireError::Full { max_claims } => {
+                        assert_eq!(max_claims, self.setup.max_claims);
+                        Told::Full
+                    }
+                }
+            }
+        };
+        assert_eq!(told, expected, "{i} asks for {id} with {payload:?} at {now:?}");
+    }
+
+    /// What came of an actor that has got something.
+    fn acquired(&mut self, i: usize, id: u8, acquired: Acquired<Holder>) -> Told {
+        match acquired {
+            Acquired::Claim(claim) => {
+                let until = claim.until();
+                self.actors[i] = Actor::Holds { claim, id, serial: self.serial };
+                Told::Claim { until }
+            }
+            Acquired::Duplicate(duplicate) => {
+                self.actors[i] = Actor::Idle;
+                Told::Duplicate {
+                    value: duplicate.value.as_deref().copied(),
+                    at: duplicate.committed_at,
+                }
+            }
+        }
+    }
+
+    /// A first poll.
+    fn came(&mut self, i: usize, now: Instant) -> Told {
+        let waiter = self.waiter_mut(i);
+        waiter.came = true;
+        if waiter.timeout.is_none() && now > waiter.deadline {
+            return Told::TimedOut;
+        }
+        waiter.resolve(now);
+        let (id, payload, late) = (waiter.id, waiter.payload, waiter.is_late(now));
+        let told = self.ask(id, payload, now);
+        if !matches!(told, Told::InFlight { .. }) {
+            return told;
+        }
+        let max = usize::try_from(self.setup.max_waiters).expect("32 bits");
+        let line = &mut self.flights.get_mut(&id).expect("in flight").line;
+        if late {
+            Told::TimedOut
+        } else if line.len() >= max {
+            Told::LineFull
+        } else {
+            line.push(i);
+            Told::Pending
+        }
+    }
+
+    /// Somebody asks from outside.
+    fn ask(&mut self, id: u8, payload: Option<bool>, now: Instant) -> Told {
+        self.asked = self.asked.max(now);
+        if let Some(committed) = self.remembered.get(&id) {
+            return answer(*committed, payload);
+        }
+        let in_flight = self.flights.len();
+        if let Some(flight) = self.flights.get_mut(&id) {
+            return match flight.held {
+                Some(held) if held.until > now && held.payload != payload => Told::Mismatch,
+                Some(held) if held.until > now => Told::InFlight { retry_at: held.until },
+                held if !flight.line.is_empty() => {
+                    Told::InFlight { retry_at: held.map_or(now, |held| held.until) }
+                }
+                _ => self.give(id, payload, now),
+            };
+        }
+        let max = usize::try_from(self.setup.max_claims).expect("32 bits");
+        if in_flight >= max {
+            // What nobody waits for and whose lease is over is lost now.
+            self.flights.retain(|_, flight| {
+                let is_held = flight.held.is_some_and(|held| held.until > now);
+                is_held || !flight.line.is_empty()
+            });
+        }
+        if self.flights.len() >= max {
+            return Told::Full;
+        }
+        self.give(id, payload, now)
+    }
+
+    fn give(&mut self, id: u8, payload: Option<bool>, now: Instant) -> Told {
+        self.serial += 1;
+        let until = now.saturating_add(self.lease);
+        let held = Held { serial: self.serial, payload, until };
+        self.flights.entry(id).or_default().held = Some(held);
+        Told::Claim { until }
+    }
+
+    /// A poll of somebody who has waited.
+    fn looked(&mut self, i: usize, now: Instant) -> Told {
+        self.waiter_mut(i).resolve(now);
+        let waiter = self.waiter(i);
+        let (id, payload, late) = (waiter.id, waiter.payload, waiter.is_late(now));
+        if let Some(committed) = waiter.told {
+            return answer(committed, payload);
+        }
+        let flight = self.flights.get_mut(&id).expect("somebody waits for it");
+        let is_first = flight.line[0] == i;
+        let told = match flight.held {
+            _ if !is_first => None,
+            Some(held) if held.until > now && held.payload != payload => Some(Told::Mismatch),
+            Some(held) if held.until > now => None,
+            _ => Some(self.give(id, payload, now)),
+        };
+        let told = told.unwrap_or(if late { Told::TimedOut } else { Told::Pending });
+        if told == Told::Pending {
+            self.flights.get_mut(&id).expect("as above").disturbed = false;
+        } else {
+            self.leave(i, id);
+        }
+        told
+    }
+
+    /// Leaves the line that it is in.
+    fn leave(&mut self, i: usize, id: u8) {
+        let flight = self.flights.get_mut(&id).expect("somebody waits for it");
+        flight.line.retain(|&other| other != i);
+        flight.disturbed = false;
+        if flight.line.is_empty() && flight.held.is_none() {
+            self.flights.remove(&id);
+        }
+    }
+
+    fn drop_it(&mut self, i: usize) {
+        match mem::replace(&mut self.actors[i], Actor::Idle) {
+            Actor::Idle => {}
+            Actor::Waits(waiter) => {
+                if waiter.came && waiter.told.is_none() {
+                    self.leave(i, waiter.id);
+                }
+            }
+            Actor::Holds { claim, id, serial } => {
+                drop(claim);
+                if let Some(flight) = self.held_by(id, serial) {
+                    flight.held = None;
+                    if let Some(&first) = flight.line.first() {
+                        assert!(self.waiter(first).is_awake(), "{first} has the claim on {id} now");
+                    } else {
+                        self.flights.remove(&id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The flight of a claim, unless it was lost.
+    fn held_by(&mut self, id: u8, serial: u32) -> Option<&mut Flight> {
+        let is_its = |flight: &&mut Flight| flight.held.is_some_and(|held| held.serial == serial);
+        self.flights.get_mut(&id).filter(is_its)
+    }
+
+    fn commit(&mut self, i: usize, value: Option<u8>) {
+        let (claim, id, serial) = match mem::replace(&mut self.actors[i], Actor::Idle) {
+            Actor::Holds { claim, id, serial } => (claim, id, serial),
+            other => {
+                self.actors[i] = other;
+                return;
+            }
+        };
+        self.asked = self.asked.max(self.now());
+        // The window keeps the last instant of all for itself.
+        let at = self.asked.min(Instant::from_nanos(u64::MAX - 1));
+        let result = match value {
+            None => claim.commit(),
+            Some(value) => claim.commit_with(value).map(|shared| assert_eq!(*shared, value)),
+        };
+        if self.held_by(id, serial).is_none() {
+            assert_eq!(result, Err(LeaseLost));
+            return;
+        }
+        assert_eq!(result, Ok(()));
+        let Flight { held, line, .. } = self.flights.remove(&id).expect("it is held");
+        let payload = held.expect("it is held").payload;
+        let committed = Committed { payload, value, at };
+        self.remembered.insert(id, committed);
+        for i in line {
+            let waiter = self.waiter_mut(i);
+            waiter.told = Some(committed);
+            assert!(waiter.is_awake(), "{i} is told of the commit");
+        }
+    }
+
+    fn extend(&mut self, i: usize) {
+        let now = self.now();
+        let Actor::Holds { claim, id, serial } = &mut self.actors[i] else { return };
+        let (result, id, serial) = (claim.extend(), *id, *serial);
+        let until = now.saturating_add(self.lease);
+        match self.held_by(id, serial) {
+            None => assert_eq!(result, Err(LeaseLost)),
+            Some(flight) => {
+                assert_eq!(result, Ok(until));
+                let held = flight.held.as_mut().expect("it is held");
+                flight.disturbed |= until < held.until;
+                held.until = until;
+            }
+        }
+    }
+
+    fn try_acquire(&mut self, i: usize, key: Key) {
+        let (now, id) = (self.now(), key.id % IDS);
+        let expected = self.ask(id, key.payload, now);
+        let claims = Arc::clone(&self.claims);
+        let result = match key.payload {
+            None => Acquired::try_new(claims, &u64::from(id)),
+            Some(payload) => Acquired::try_new_for(claims, &u64::from(id), &u64::from(payload)),
+        };
+        let told = match result {
+            Ok(acquired) => self.acquired(i, id, acquired),
+            Err(TryAcquireError::InFlight { retry_at }) => Told::InFlight { retry_at },
+            Err(TryAcquireError::Mismatch) => Told::Mismatch,
+            Err(TryAcquireError::Full { max_claims }) => {
+                assert_eq!(max_claims, self.setup.max_claims);
+                Told::Full
+            }
+        };
+        assert_eq!(told, expected, "{key:?} at {now:?}");
+    }
+
+    /// Everything that can be seen after `deed`.
+    fn check(&mut self, deed: Deed) {
+        self.latest = self.latest.max(self.now());
+        assert_eq!(self.claims.in_flight() as usize, self.flights.len());
+        assert_eq!(self.claims.len(), self.remembered.len());
+        for id in 0..IDS {
+            let known = self.claims.peek(&u64::from(id));
+            let known = known.map(|known| (known.value.as_deref().copied(), known.committed_at));
+            let expected = self.remembered.get(&id).map(|known| (known.value, known.at));
+            assert_eq!(known, expected, "what is remembered of {id}");
+        }
+        for i in 0..ACTORS {
+            self.check_wakes(i, deed);
+        }
+        for (&id, flight) in &self.flights {
+            self.check_line(id, flight);
+        }
+        // Whoever was told of a commit and has not looked yet is still in the line of before.
+        let was_told =
+            |actor: &Actor| matches!(actor, Actor::Waits(waiter) if waiter.told.is_some());
+        let nobody_was_told = !self.actors.iter().any(was_told);
+        if nobody_was_told && self.flights.values().all(|flight| flight.line.is_empty()) {
+            assert_eq!(self.clock.next_alarm(), None, "an alarm for nobody");
+        }
+    }
+
+    /// Nobody is woken without a reason.
+    fn check_wakes(&mut self, i: usize, deed: Deed) {
+        let now = self.now();
+        let Actor::Waits(waiter) = &mut self.actors[i] else { return };
+        let count = waiter.wakes.count();
+        let was_awake = waiter.known > waiter.before;
+        let is_new = count > waiter.known;
+        waiter.known = count;
+        if !is_new || was_awake || waiter.told.is_some() {
+            return;
+        }
+        let late = waiter.deadline <= now;
+        let flight = &self.flights[&waiter.id];
+        let is_first = flight.line[0] == i;
+        let is_free = flight.held.is_none_or(|held| held.until <= now);
+        // The first may have been called for the end of the lease; then what is given back after that
+        // wakes one more.
+        let is_given_back = flight.held.is_none();
+        match deed {
+            Deed::Settle => {
+                assert!(late || is_first && is_free || is_given_back, "{i} was woken for nothing");
+            }
+            // The lease may have been extended since the alarm was set.
+            Deed::Time => assert!(late || is_first, "{i} was woken out of turn"),
+            Deed::Nothing => panic!("{i} was woken by nothing"),
+        }
+    }
+
+    /// Whoever could go on is awake, and for whoever sleeps there is an alarm in time.
+    fn check_line(&self, id: u8, flight: &Flight) {
+        let now = self.now();
+        let alarm = self.clock.next_alarm().unwrap_or(Instant::MAX);
+        let why = || {
+            let waiter = |&i: &usize| (i, self.waiter(i).deadline, self.waiter(i).is_awake());
+            let line: Vec<_> = flight.line.iter().map(waiter).collect();
+            format!("{line:?} at {id}, {flight:?}, at {now:?}, alarm {alarm:?}")
+        };
+        let Some(&first) = flight.line.first() else { return };
+        let first = self.waiter(first);
+        if !first.is_awake() && !flight.disturbed {
+            let due = flight.held.map_or(now, |held| held.until).min(first.deadline);
+            assert!(due > now || due == Instant::MAX, "a lost wake-up: {}", why());
+            assert!(alarm <= due, "no alarm for the first: {}", why());
+        }
+        let line = flight.line.iter().map(|&i| self.waiter(i));
+        let (awake, asleep): (Vec<_>, Vec<_>) = line.partition(|waiter| waiter.is_awake());
+        let due = asleep.iter().map(|waiter| waiter.deadline).min().unwrap_or(Instant::MAX);
+        // Whoever was woken for its deadline sees to the others when it is polled or dropped.
+        let told = awake.iter().any(|waiter| waiter.deadline <= self.latest);
+        let timed = alarm <= due && (due > now || due == Instant::MAX);
+        assert!(told || timed, "no alarm for a deadline: {}", why());
+    }
+}
+
+/// Gives a wait a limit, and a waiter the wait.
+fn limit(waiter: &mut Waiter, wait: Acquire<Holder>, until: Until, now: Instant) {
+    let ns = Duration::from_nanos;
+    waiter.limited = true;
+    (waiter.timeout, waiter.deadline) = match until {
+        Until::Ever => (None, Instant::MAX),
+        Until::Timeout(timeout) => (Some(ns(timeout)), Instant::MAX),
+        Until::Deadline(after) => (None, now.saturating_add(ns(after))),
+        Until::Past(before) => (None, now.saturating_sub(ns(before))),
+    };
+    waiter.wait = match waiter.timeout {
+        Some(timeout) => wait.timeout(timeout),
+        None => wait.deadline(waiter.deadline),
+    };
+}
+
+fn answer(committed: Committed, payload: Option<bool>) -> Told {
+    if committed.payload == payload {
+        Told::Duplicate { value: committed.value, at: committed.at }
+    } else {
+        Told::Mismatch
+    }
+}
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn until() -> impl Strategy<Value = Until> {
+        prop_oneof![
+            4 => Just(Until::Ever),
+            2 => (0..20_u64).prop_map(Until::Timeout),
+            2 => (0..20_u64).prop_map(Until::Deadline),
+            1 => (0..20_u64).prop_map(Until::Past),
+        ]
+    }
+
+    fn keys() -> impl Strategy<Value = Key> {
+        let payloads = prop_oneof![6 => Just(None), 2 => Just(Some(false)), 1 => Just(Some(true))];
+        (prop_oneof![4 => Just(0), 2 => Just(1), 1 => Just(2)], payloads)
+            .prop_map(|(id, payload)| Key { id, payload })
+    }
+
+    fn setups() -> impl Strategy<Value = Setup> {
+        (0..12_u64, 0..4_u32, 0..6_u32, prop_oneof![Just(0), Just(1_000), any::<u64>()]).prop_map(
+            |(lease_ns, max_claims, max_waiters, at)| Setup {
+                lease_ns,
+                max_claims,
+                max_waiters,
+                at,
+            },
+        )
+    }
+
+    fn ops() -> impl Strategy<Value = Op> {
+        let begin = (any::<u8>(), keys(), until(), prop::bool::weighted(0.9))
+            .prop_map(|(actor, key, until, polled)| Op::Begin { actor, key, until, polled });
+        let poll =
+            (any::<u8>(), any::<bool>()).prop_map(|(actor, moved)| Op::Poll { actor, moved });
+        let commit = (any::<u8>(), prop::option::of(any::<u8>()));
+        prop_oneof![
+            12 => begin,
+            8 => poll,
+            2 => (any::<u8>(), until()).prop_map(|(actor, until)| Op::Limit { actor, until }),
+            4 => any::<u8>().prop_map(Op::Run),
+            5 => any::<u8>().prop_map(Op::Drop),
+            4 => commit.prop_map(|(actor, value)| Op::Commit(actor, value)),
+            2 => any::<u8>().prop_map(Op::Extend),
+            4 => (any::<u8>(), keys()).prop_map(|(actor, key)| Op::Try(actor, key)),
+            4 => (0..IDS).prop_map(Op::Forget),
+            4 => (0..15_u64).prop_map(Op::Advance),
+            6 => (-1..=1_i8).prop_map(Op::ToAlarm),
+            2 => (0..30_u64).prop_map(Op::StepBack),
+        ]
+    }
+
+    /// `PROPTEST_CASES` still scales the effort. No file remembers failures: what was learnt from
+    /// one belongs in `tests/waiting.rs`.
+    fn effort(times: u32) -> ProptestConfig {
+        let config = ProptestConfig::default();
+        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
+    }
+
+    proptest! {
+        #![proptest_config(effort(2))]
+
+        #[test]
+        fn an_id_has_one_holder_and_nobody_who_waits_for_it_is_forgotten_or_overtaken(
+            setup in setups(),
+            ops in prop::collection::vec(ops(), 1..80),
+        ) {
+            run(setup, &ops);
+        }
+    }
+}
