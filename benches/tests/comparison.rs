@@ -156,6 +156,10 @@ fn a_new_rate_of_ratelimit_counts_for_the_past_and_one_of_steadfast_does_not() {
 
 // Circuit breakers.
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
+}
+
 /// A call within a call, and so on.
 fn nested(depth: u32, call: &dyn Fn(&dyn Fn() -> bool), through: &Cell<u32>) {
     if depth > 0 {
@@ -201,15 +205,18 @@ fn half_open_recloser_and_failsafe_let_everybody_through_and_steadfast_one() {
     assert_eq!(probes_at_once(&call), 1);
 }
 
+fn die() -> Result<(), ()> {
+    // Without a message: it is no error of the program's.
+    std::panic::resume_unwind(Box::new("on purpose"))
+}
+
 #[test]
-fn a_thousand_panics_leave_recloser_and_failsafe_closed_and_open_steadfast() {
+fn a_thousand_panics_open_steadfast_and_no_peer() {
     let panics = |call: &dyn Fn()| {
         for _ in 0..1_000 {
-            // Without a message each: what is unwound is no panic of the program's.
             let _panicked = catch_unwind(AssertUnwindSafe(call));
         }
     };
-    let die = || -> Result<(), ()> { std::panic::resume_unwind(Box::new("on purpose")) };
     let recloser = recloser::Recloser::custom().closed_len(10).build();
     panics(&|| drop(recloser.call(die)));
     assert!(recloser.call(|| Ok::<(), ()>(())).is_ok());
@@ -217,6 +224,14 @@ fn a_thousand_panics_leave_recloser_and_failsafe_closed_and_open_steadfast() {
     let failsafe = failsafe::Config::new().build();
     panics(&|| drop(failsafe.call(die)));
     assert!(failsafe.is_call_permitted());
+
+    let tower = tower_resilience_circuitbreaker::CircuitBreakerLayer::builder();
+    let tower = tower.consecutive_failures(10).build().expect("a layer");
+    let service = |()| async move { die() };
+    let tower = tower.layer_fn(tower::service_fn(service));
+    let runtime = runtime();
+    panics(&|| drop(runtime.block_on(tower.clone().oneshot(()))));
+    assert!(!tower.is_open());
 
     let ours = circuit_breaker::Config::new().consecutive_failures(10).build().expect("a breaker");
     panics(&|| assert!(ours.call(die).is_err()));
@@ -235,8 +250,7 @@ fn after_1000_successes_a_window_of_100_calls_opens_steadfast_after_50_failures_
     let service = |ok: bool| async move { ok.then_some(()).ok_or("failed") };
     let mut tower = tower.layer_fn(tower::service_fn(service));
     let mut failures_until_open = |successes: u32| {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        runtime.block_on(async {
+        runtime().block_on(async {
             for _ in 0..successes {
                 let _ok = tower.ready().await.expect("ready").call(true).await;
             }
