@@ -298,6 +298,22 @@ impl<C: Clock, G: Grow> Backoff<C, G> {
     /// # Errors
     ///
     /// [`TryAcquireError`] separates "not now" from "never".
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{Backoff, Config, TryAcquireError};
+    ///
+    /// let backoff = Backoff::new(Config::constant(Duration::from_secs(5)).build()?);
+    /// let attempt = backoff.try_acquire()?;
+    /// assert_eq!(backoff.try_acquire().unwrap_err(), TryAcquireError::Busy);
+    /// attempt.failure();
+    /// assert!(matches!(backoff.try_acquire(), Err(TryAcquireError::NotYet { .. })));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_acquire(&self) -> Result<Attempt<&Self>, TryAcquireError> {
         self.try_acquire_at(self.clock.now())
     }
@@ -387,6 +403,22 @@ impl<O: Deref<Target: Owner>> Attempt<O> {
     /// # Errors
     ///
     /// [`TryAcquireError`] separates "not now" from "never".
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use std::sync::Arc;
+    /// use steadfast_backoff::{Attempt, Backoff, Config};
+    ///
+    /// let backoff = Arc::new(Backoff::new(Config::constant(Duration::from_secs(5)).build()?));
+    /// let attempt = Attempt::try_new(Arc::clone(&backoff))?;
+    /// std::thread::spawn(move || attempt.success()).join().unwrap();
+    /// assert_eq!(backoff.number(), 0);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_new(owner: O) -> Result<Self, TryAcquireError> {
         let now = owner.now();
         Self::try_new_at(owner, now)

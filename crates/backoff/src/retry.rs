@@ -160,6 +160,24 @@ where
     /// and an `Err` be final. Default: every `Err`.
     ///
     /// An attempt that was cut off by its timeout has no outcome, and is retried in any case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{Config, GaveUp};
+    ///
+    /// let policy = Config::constant(Duration::from_millis(1)).build()?;
+    /// let answer = policy.retry(|_| Err::<(), _>(404)).when(|outcome| *outcome != Err(404)).wait();
+    /// assert_eq!(answer.unwrap_err().reason, GaveUp::NotRetryable);
+    ///
+    /// // An `Ok` can be one that is not good enough.
+    /// let answer = policy.retry(|attempt| Ok::<_, ()>(attempt)).when(|outcome| *outcome < Ok(2)).wait();
+    /// assert_eq!(answer.unwrap(), 2);
+    /// # }
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
     #[inline]
     pub fn when<P>(self, retries: P) -> Retry<'a, F, K, G, P, H, N, R, C>
     where
@@ -172,6 +190,29 @@ where
 
     /// The delay that the outcome itself asks for, such as a server's `Retry-After`. It replaces the
     /// policy's delay once, and at most up to [`max_hint`](Retry::max_hint). `None` asks for nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::Config;
+    ///
+    /// # #[derive(Debug)]
+    /// struct Busy { retry_after: Option<Duration> }
+    ///
+    /// let policy = Config::constant(Duration::from_secs(3_600)).build()?;
+    /// let answer = policy
+    ///     .retry(|attempt| match attempt {
+    ///         0 => Err(Busy { retry_after: Some(Duration::from_millis(1)) }),
+    ///         n => Ok(n),
+    ///     })
+    ///     .hint(|outcome| outcome.as_ref().err()?.retry_after)
+    ///     .wait();                                        // a millisecond, and not an hour
+    /// assert_eq!(answer.unwrap(), 1);
+    /// # }
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
     #[inline]
     pub fn hint<P>(self, hint: P) -> Retry<'a, F, K, G, W, P, N, R, C>
     where
@@ -268,6 +309,23 @@ where
     }
 
     /// A [`deadline`](Retry::deadline) so long after the beginning.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{Config, GaveUp};
+    /// use steadfast_core::ManualClock;
+    ///
+    /// let policy = Config::constant(Duration::from_secs(7)).unlimited().build()?;
+    /// let slow = |_| Err::<(), _>("down");
+    /// let error = policy.retry(slow).timeout(Duration::from_secs(5)).clock(ManualClock::new()).wait();
+    /// // The next attempt would begin after the time is over: it is given up now.
+    /// assert_eq!(error.unwrap_err().reason, GaveUp::Deadline);
+    /// # }
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
     #[inline]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.engine.plan.timeout = saturating_nanos(timeout);
