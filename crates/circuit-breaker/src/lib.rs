@@ -179,7 +179,7 @@
 //! | calls let through at once, half-open | P | all | all | P |
 //! | a call that panics | is a failure | is not seen | is not seen | is not seen |
 //! | the last N calls | slide | slide | – | are counted from the start |
-//! | the last so much time | slides | – | slides | slides, a record a call |
+//! | the last so much time | slides | – | is weighted by age | slides, a record a call |
 //! | slow calls count | yes | – | – | yes |
 //! | breaks can grow | yes | yes | yes | – |
 //! | threads, tasks | both | both | both | tasks |

@@ -140,7 +140,7 @@
 //!
 //! # Comparison
 //!
-//! | | this | moka 0.12 | quick_cache 0.7 |
+//! | | this | moka 0.12 | `quick_cache` 0.7 |
 //! |---|---|---|---|
 //! | of the last N new ids it knows | all | few; all if LRU | few |
 //! | one does the work, others get the result | yes, in order, with a lease | yes | yes |

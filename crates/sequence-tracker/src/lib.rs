@@ -152,7 +152,7 @@
 //!
 //! | what | memory |
 //! |---|---|
-//! | a replay window | 8 bytes for 64 numbers, and 16 |
+//! | a replay window | 8 bytes for 64 numbers, and 16; shared, 8 bytes for 8 |
 //! | a tracker | 560 bytes on x86-64, and 48 a gap, allocated when it is made; none of it on the heap for one owner |
 //! | code on a Cortex-M0 | 1.5 KiB for a window, 7.2 KiB for a tracker |
 //! | crates | 24 in a default build on Linux |
