@@ -62,8 +62,8 @@ async fn subscribe(
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // What is missing is asked for after 2 ms, and twice again; a hole of 50 wants a snapshot.
-    let delays = backoff::Config::exponential(Duration::from_millis(2)).max_retries(3);
+    // What is missing is asked for each 20 ms, ten times; a hole of 50 wants a snapshot.
+    let delays = backoff::Config::constant(Duration::from_millis(20)).max_retries(10);
     let tracker = Config::new().starts_at(1).request(delays).resync_at(50).build()?;
     let ((feed, messages), (requests, asked)) = (unbounded(), unbounded());
     let work = future::try_zip(publish(feed, asked), subscribe(&tracker, messages, requests));

@@ -33,27 +33,29 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert!(took >= Duration::from_millis(250), "{took:?} is too fast for the second limit");
     println!("20 requests in {took:?}, within both quotas");
 
-    // What cannot come in time fails at once, and takes nothing.
-    let late = quotas.acquire(5).timeout(Duration::from_millis(100)).await;
+    // What cannot come in time fails at once, and takes nothing: five tokens at 4 a second.
+    let bucket = Arc::new(Config::new(Rate::per_second(4)).burst(5).build()?);
+    bucket.acquire(5).await?;
+    let late = bucket.acquire(5).timeout(Duration::from_millis(100)).await;
     assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
 
-    // Whoever is dropped while waiting loses its place, and delays nobody. Here the first in line wants
-    // five tokens, which takes 250 ms, and the second wants one.
+    // Whoever is dropped while waiting loses its place, and delays nobody. The first in line wants five,
+    // the second wants one.
     let waiting = |n| {
-        let quotas = Arc::clone(&quotas);
-        tokio::spawn(async move { quotas.acquire(n).await })
+        let bucket = Arc::clone(&bucket);
+        tokio::spawn(async move { bucket.acquire(n).await })
     };
     let first = waiting(5);
-    while quotas.stats().waiting < 1 {
+    while bucket.stats().line.waiting < 1 {
         yield_now().await;
     }
     let second = waiting(1);
-    while quotas.stats().waiting < 2 {
+    while bucket.stats().line.waiting < 2 {
         yield_now().await;
     }
     first.abort();
     second.await??;
     assert!(first.await.is_err_and(|ended| ended.is_cancelled()));
-    println!("a wait was cut off, and the one behind it went ahead: {:?}", quotas.stats());
+    println!("a wait was cut off, and the one behind it went ahead: {:?}", bucket.stats().line);
     Ok(())
 }

@@ -72,7 +72,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let in_vain = IN_VAIN.load(Ordering::Relaxed);
     println!("connections: {connections:?}; attempts while the server was down: {in_vain}");
     assert!(connections.iter().all(Option::is_some), "all have read what they wanted");
-    // Delays of at least 2.5, 5, 10, 20, 20, … ms are 11 attempts an outage, of all clients together.
-    assert!(in_vain <= 11 * periods().div_ceil(2));
+    // Delays of at least 2.5, 5, 10, 20, 20, … ms are 11 attempts an outage, of all clients together; and
+    // four may have been on their way when it began.
+    assert!(in_vain <= (11 + 4) * periods().div_ceil(2));
     Ok(())
 }
