@@ -120,6 +120,29 @@ impl<G: Grow> BackoffConfig<G> {
     /// So a server that accepts every connection and drops it is not called every second for ever,
     /// and one that fails once an hour never climbs: if whoever loses a connection says so, by
     /// [`broken`](Backoff::broken).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{BackoffConfig, Config};
+    /// use steadfast_core::ManualClock;
+    ///
+    /// let delays = Config::exponential(Duration::from_secs(1)).unlimited().build()?;
+    /// let reconnect = BackoffConfig::new(delays).reset_after(Duration::from_secs(60));
+    /// let reconnect = reconnect.build_with(ManualClock::new())?;
+    /// let clock = reconnect.clock();
+    /// for lasts in [5, 5, 60] {
+    ///     reconnect.try_acquire()?.success();
+    ///     clock.advance(Duration::from_secs(lasts));
+    ///     reconnect.broken();
+    ///     clock.set_now(reconnect.next_at());
+    /// }
+    /// assert_eq!(reconnect.number(), 1, "the last connection held, so it begins anew");
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn reset_after(mut self, healthy: Duration) -> Self {
         self.reset_after = healthy;
         self

@@ -264,6 +264,21 @@ where
     }
 
     /// The randomness for jitter: needed where there is none by default, and for reproducible runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{Config, Jitter, Random};
+    ///
+    /// let policy = Config::exponential(Duration::from_millis(1)).jitter(Jitter::Full).build()?;
+    /// // The same delays each time: for a test, or a simulation.
+    /// let answer = policy.retry(|n| if n < 2 { Err(n) } else { Ok(n) }).rng(Random::from_seed(7)).wait();
+    /// assert_eq!(answer.unwrap(), 2);
+    /// # }
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
     #[inline]
     pub fn rng<P: Rng>(self, rng: P) -> Retry<'a, F, K, G, W, H, N, P, C> {
         let Engine { plan, when, hint, notify, source, .. } = self.engine;
@@ -291,6 +306,26 @@ where
     }
 
     /// The budget that retries are taken from. The call itself is deposited in it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{BudgetConfig, Config, GaveUp};
+    ///
+    /// // A retry for every two calls, and at most three of them in advance.
+    /// let budget = BudgetConfig::new(0.5).burst(3).build()?;
+    /// let policy = Config::constant(Duration::from_millis(1)).unlimited().build()?;
+    /// let attempts: Vec<_> = (0..4)
+    ///     .map(|_| policy.retry(|_| Err::<(), _>("down")).budget(&budget).wait().unwrap_err())
+    ///     .map(|error| (error.attempts, error.reason))
+    ///     .collect();
+    /// let alone = (1, GaveUp::BudgetEmpty);
+    /// assert_eq!(attempts, [alone, (2, GaveUp::BudgetEmpty), alone, (2, GaveUp::BudgetEmpty)]);
+    /// # }
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
     #[inline]
     pub fn budget(mut self, budget: &'a Budget) -> Self {
         self.engine.plan.budget = Some(budget);
@@ -302,6 +337,22 @@ where
     /// it also cuts off an attempt that is under way; a blocking attempt comes to its end.
     ///
     /// Without one, the end of time ([`Instant::MAX`]) is the deadline.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{Config, GaveUp};
+    /// use steadfast_core::{Clock, SystemClock};
+    ///
+    /// let policy = Config::constant(Duration::from_secs(60)).build()?;
+    /// let by = SystemClock.now().saturating_add(Duration::from_secs(10));
+    /// let error = policy.retry(|_| Err::<(), _>("down")).deadline(by).wait().unwrap_err();
+    /// assert_eq!((error.reason, error.attempts), (GaveUp::Deadline, 1), "now, and not in ten seconds");
+    /// # }
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
     #[inline]
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.engine.plan.end = deadline;

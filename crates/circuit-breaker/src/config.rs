@@ -350,6 +350,27 @@ impl Config {
 
     /// Closes after `probes` probes of which less than this share failed; opens again as soon as it
     /// is certain that more will have. Replaces [`close_after`](Config::close_after).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_circuit_breaker::{Config, Phase};
+    /// use steadfast_core::ManualClock;
+    ///
+    /// // Of ten probes, less than half may fail.
+    /// let breaker = Config::new().consecutive_failures(1).probes(10).close_by_rate(0.5, 10);
+    /// let breaker = breaker.build_with(ManualClock::new())?;
+    /// breaker.try_acquire()?.failure();
+    /// breaker.clock().advance(std::time::Duration::from_secs(5));
+    /// let probes: Vec<_> = (0..10).map(|_| breaker.try_acquire()).collect::<Result<_, _>>()?;
+    /// for (number, probe) in probes.into_iter().enumerate() {
+    ///     if number < 4 { probe.failure() } else { probe.success() }
+    /// }
+    /// assert_eq!(breaker.phase(), Phase::Closed);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn close_by_rate(mut self, rate: f64, probes: u32) -> Self {
         self.close = CloseBy::Rate { rate, probes };
         self
