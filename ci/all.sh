@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-proofs=(labels format crates deny tests soak clippy docs features msrv no-std bare-metal public-api fuzz loom)
+proofs=(labels format crates deny tests examples soak clippy docs features msrv no-std bare-metal public-api fuzz loom)
 long=(mutations)
 
 for script in ci/*.sh; do

@@ -68,3 +68,13 @@ impl<F: Future + Unpin> Future for Polls<F> {
         Pin::new(&mut self.future).poll(cx).map(|output| (output, polls))
     }
 }
+
+/// The notes on how to come from another crate: theirs and ours.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/MIGRATION.md")]
+struct Migration;
+
+/// What is said of others, as far as it is code.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/COMPARISON.md")]
+struct Comparison;

@@ -120,6 +120,29 @@ impl<G: Grow> BackoffConfig<G> {
     /// So a server that accepts every connection and drops it is not called every second for ever,
     /// and one that fails once an hour never climbs: if whoever loses a connection says so, by
     /// [`broken`](Backoff::broken).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{BackoffConfig, Config};
+    /// use steadfast_core::ManualClock;
+    ///
+    /// let delays = Config::exponential(Duration::from_secs(1)).unlimited().build()?;
+    /// let reconnect = BackoffConfig::new(delays).reset_after(Duration::from_secs(60));
+    /// let reconnect = reconnect.build_with(ManualClock::new())?;
+    /// let clock = reconnect.clock();
+    /// for lasts in [5, 5, 60] {
+    ///     reconnect.try_acquire()?.success();
+    ///     clock.advance(Duration::from_secs(lasts));
+    ///     reconnect.broken();
+    ///     clock.set_now(reconnect.next_at());
+    /// }
+    /// assert_eq!(reconnect.number(), 1, "the last connection held, so it begins anew");
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn reset_after(mut self, healthy: Duration) -> Self {
         self.reset_after = healthy;
         self
@@ -298,6 +321,22 @@ impl<C: Clock, G: Grow> Backoff<C, G> {
     /// # Errors
     ///
     /// [`TryAcquireError`] separates "not now" from "never".
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{Backoff, Config, TryAcquireError};
+    ///
+    /// let backoff = Backoff::new(Config::constant(Duration::from_secs(5)).build()?);
+    /// let attempt = backoff.try_acquire()?;
+    /// assert_eq!(backoff.try_acquire().unwrap_err(), TryAcquireError::Busy);
+    /// attempt.failure();
+    /// assert!(matches!(backoff.try_acquire(), Err(TryAcquireError::NotYet { .. })));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_acquire(&self) -> Result<Attempt<&Self>, TryAcquireError> {
         self.try_acquire_at(self.clock.now())
     }
@@ -387,6 +426,22 @@ impl<O: Deref<Target: Owner>> Attempt<O> {
     /// # Errors
     ///
     /// [`TryAcquireError`] separates "not now" from "never".
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use std::sync::Arc;
+    /// use steadfast_backoff::{Attempt, Backoff, Config};
+    ///
+    /// let backoff = Arc::new(Backoff::new(Config::constant(Duration::from_secs(5)).build()?));
+    /// let attempt = Attempt::try_new(Arc::clone(&backoff))?;
+    /// std::thread::spawn(move || attempt.success()).join().unwrap();
+    /// assert_eq!(backoff.number(), 0);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_new(owner: O) -> Result<Self, TryAcquireError> {
         let now = owner.now();
         Self::try_new_at(owner, now)

@@ -78,6 +78,20 @@ impl BudgetConfig {
     /// Default: none.
     ///
     /// With a minimum, all who share the budget have to share a clock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_backoff::{BudgetConfig, Rate};
+    /// use steadfast_core::Instant;
+    ///
+    /// // A tenth of the calls; and one a second in any case, for who calls seldom.
+    /// let budget = BudgetConfig::new(0.1).minimum(Rate::per_second(1)).build()?;
+    /// assert!(budget.try_withdraw_at(Instant::ZERO));
+    /// assert!(!budget.try_withdraw_at(Instant::ZERO));
+    /// assert!(budget.try_withdraw_at(Instant::from_nanos(1_000_000_000)));
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
     pub const fn minimum(mut self, rate: Rate) -> Self {
         self.minimum = Some(rate);
         self

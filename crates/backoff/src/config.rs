@@ -224,6 +224,21 @@ impl<G> Config<G> {
     /// a delay that would end then or later is not begun. Default: no limit.
     ///
     /// It does not concern [`delays`](Policy::delays), which knows no time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{Config, Policy};
+    ///
+    /// // As often as it takes, for five minutes.
+    /// const POLICY: Policy = Config::exponential(Duration::from_millis(100))
+    ///     .cap(Duration::from_secs(10))
+    ///     .unlimited()
+    ///     .max_elapsed(Duration::from_secs(300))
+    ///     .build_static();
+    /// assert_eq!(POLICY.max_retries(), None);
+    /// ```
     pub const fn max_elapsed(mut self, elapsed: Duration) -> Self {
         self.max_elapsed = Some(elapsed);
         self

@@ -70,6 +70,17 @@ impl<G: Grow> Policy<G> {
     /// With [decorrelated](crate::Jitter::Decorrelated) jitter a delay depends on the one before:
     /// this draws those before it, too (the last 1,000 at most); prefer
     /// [`delays`](Policy::delays).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{Config, Random};
+    ///
+    /// let policy = Config::exponential(Duration::from_millis(100)).build()?;
+    /// assert_eq!(policy.delay(3, &mut Random::from_seed(1)), Duration::from_millis(800));
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
     pub fn delay(&self, attempt: u32, rng: &mut impl Rng) -> Duration {
         let mut previous = self.first();
         if self.spread == Spread::DECORRELATED {
@@ -95,6 +106,19 @@ impl<G: Grow> Policy<G> {
     /// The delays after attempts 0, 1, 2, …, as many as there are retries.
     ///
     /// It knows no time, so `max_elapsed` does not end it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{Config, Jitter, Random};
+    ///
+    /// let policy = Config::exponential(Duration::from_millis(100)).jitter(Jitter::Equal).max_retries(2).build()?;
+    /// let delays: Vec<_> = policy.delays(Random::from_seed(1)).collect();
+    /// assert_eq!(delays.len(), 2);
+    /// assert!(delays[1] >= Duration::from_millis(100) && delays[1] <= Duration::from_millis(200));
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
     #[inline]
     pub fn delays<R: Rng>(&self, rng: R) -> Delays<G, R>
     where

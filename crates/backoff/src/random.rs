@@ -47,6 +47,14 @@ pub struct Random(fastrand::Rng);
 
 impl Random {
     /// A generator that gives the same numbers for the same seed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_backoff::{Random, Rng as _};
+    ///
+    /// assert_eq!(Random::from_seed(7).next_u64(), Random::from_seed(7).next_u64());
+    /// ```
     pub fn from_seed(seed: u64) -> Self {
         Self(fastrand::Rng::with_seed(seed))
     }

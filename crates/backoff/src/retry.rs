@@ -160,6 +160,24 @@ where
     /// and an `Err` be final. Default: every `Err`.
     ///
     /// An attempt that was cut off by its timeout has no outcome, and is retried in any case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{Config, GaveUp};
+    ///
+    /// let policy = Config::constant(Duration::from_millis(1)).build()?;
+    /// let answer = policy.retry(|_| Err::<(), _>(404)).when(|outcome| *outcome != Err(404)).wait();
+    /// assert_eq!(answer.unwrap_err().reason, GaveUp::NotRetryable);
+    ///
+    /// // An `Ok` can be one that is not good enough.
+    /// let answer = policy.retry(|attempt| Ok::<_, ()>(attempt)).when(|outcome| *outcome < Ok(2)).wait();
+    /// assert_eq!(answer.unwrap(), 2);
+    /// # }
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
     #[inline]
     pub fn when<P>(self, retries: P) -> Retry<'a, F, K, G, P, H, N, R, C>
     where
@@ -172,6 +190,29 @@ where
 
     /// The delay that the outcome itself asks for, such as a server's `Retry-After`. It replaces the
     /// policy's delay once, and at most up to [`max_hint`](Retry::max_hint). `None` asks for nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::Config;
+    ///
+    /// # #[derive(Debug)]
+    /// struct Busy { retry_after: Option<Duration> }
+    ///
+    /// let policy = Config::constant(Duration::from_secs(3_600)).build()?;
+    /// let answer = policy
+    ///     .retry(|attempt| match attempt {
+    ///         0 => Err(Busy { retry_after: Some(Duration::from_millis(1)) }),
+    ///         n => Ok(n),
+    ///     })
+    ///     .hint(|outcome| outcome.as_ref().err()?.retry_after)
+    ///     .wait();                                        // a millisecond, and not an hour
+    /// assert_eq!(answer.unwrap(), 1);
+    /// # }
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
     #[inline]
     pub fn hint<P>(self, hint: P) -> Retry<'a, F, K, G, W, P, N, R, C>
     where
@@ -223,6 +264,21 @@ where
     }
 
     /// The randomness for jitter: needed where there is none by default, and for reproducible runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{Config, Jitter, Random};
+    ///
+    /// let policy = Config::exponential(Duration::from_millis(1)).jitter(Jitter::Full).build()?;
+    /// // The same delays each time: for a test, or a simulation.
+    /// let answer = policy.retry(|n| if n < 2 { Err(n) } else { Ok(n) }).rng(Random::from_seed(7)).wait();
+    /// assert_eq!(answer.unwrap(), 2);
+    /// # }
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
     #[inline]
     pub fn rng<P: Rng>(self, rng: P) -> Retry<'a, F, K, G, W, H, N, P, C> {
         let Engine { plan, when, hint, notify, source, .. } = self.engine;
@@ -250,6 +306,26 @@ where
     }
 
     /// The budget that retries are taken from. The call itself is deposited in it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{BudgetConfig, Config, GaveUp};
+    ///
+    /// // A retry for every two calls, and at most three of them in advance.
+    /// let budget = BudgetConfig::new(0.5).burst(3).build()?;
+    /// let policy = Config::constant(Duration::from_millis(1)).unlimited().build()?;
+    /// let attempts: Vec<_> = (0..4)
+    ///     .map(|_| policy.retry(|_| Err::<(), _>("down")).budget(&budget).wait().unwrap_err())
+    ///     .map(|error| (error.attempts, error.reason))
+    ///     .collect();
+    /// let alone = (1, GaveUp::BudgetEmpty);
+    /// assert_eq!(attempts, [alone, (2, GaveUp::BudgetEmpty), alone, (2, GaveUp::BudgetEmpty)]);
+    /// # }
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
     #[inline]
     pub fn budget(mut self, budget: &'a Budget) -> Self {
         self.engine.plan.budget = Some(budget);
@@ -261,6 +337,22 @@ where
     /// it also cuts off an attempt that is under way; a blocking attempt comes to its end.
     ///
     /// Without one, the end of time ([`Instant::MAX`]) is the deadline.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{Config, GaveUp};
+    /// use steadfast_core::{Clock, SystemClock};
+    ///
+    /// let policy = Config::constant(Duration::from_secs(60)).build()?;
+    /// let by = SystemClock.now().saturating_add(Duration::from_secs(10));
+    /// let error = policy.retry(|_| Err::<(), _>("down")).deadline(by).wait().unwrap_err();
+    /// assert_eq!((error.reason, error.attempts), (GaveUp::Deadline, 1), "now, and not in ten seconds");
+    /// # }
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
     #[inline]
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.engine.plan.end = deadline;
@@ -268,6 +360,23 @@ where
     }
 
     /// A [`deadline`](Retry::deadline) so long after the beginning.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use core::time::Duration;
+    /// use steadfast_backoff::{Config, GaveUp};
+    /// use steadfast_core::ManualClock;
+    ///
+    /// let policy = Config::constant(Duration::from_secs(7)).unlimited().build()?;
+    /// let slow = |_| Err::<(), _>("down");
+    /// let error = policy.retry(slow).timeout(Duration::from_secs(5)).clock(ManualClock::new()).wait();
+    /// // The next attempt would begin after the time is over: it is given up now.
+    /// assert_eq!(error.unwrap_err().reason, GaveUp::Deadline);
+    /// # }
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
     #[inline]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.engine.plan.timeout = saturating_nanos(timeout);

@@ -325,6 +325,22 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
     /// # Errors
     ///
     /// [`TryAcquireError`] says when to come back, if that is known.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_circuit_breaker::{Config, Phase};
+    ///
+    /// let breaker = Config::new().consecutive_failures(1).build()?;
+    /// let permit = breaker.try_acquire()?;
+    /// // The call, wherever it is made; and what came of it:
+    /// permit.failure();
+    /// assert_eq!(breaker.phase(), Phase::Open);
+    /// assert!(breaker.try_acquire().unwrap_err().retry_after().is_some());
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<&Self>, TryAcquireError> {
         Permit::try_new(self)
@@ -352,6 +368,21 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
     }
 
     /// What it looks like, all of one moment.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_circuit_breaker::{Config, Window};
+    ///
+    /// let breaker = Config::new().failure_rate(0.5, Window::calls(100)).build()?;
+    /// breaker.try_acquire()?.failure();
+    /// breaker.try_acquire()?.success();
+    /// let seen = breaker.metrics().failures_by_calls.expect("there is such a rule");
+    /// assert_eq!((seen.calls, seen.bad, seen.rate()), (2, 1, Some(0.5)));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn metrics(&self) -> Metrics {
         self.metrics_at(self.clock.now())
     }
@@ -363,6 +394,20 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
     }
 
     /// Refuses all calls until it is [reset](Self::reset).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_circuit_breaker::{CircuitBreaker, TryAcquireError};
+    ///
+    /// let breaker = CircuitBreaker::new();
+    /// breaker.force_open();                               // for maintenance, say
+    /// assert!(matches!(breaker.try_acquire(), Err(TryAcquireError::Isolated { .. })));
+    /// breaker.reset();
+    /// assert!(breaker.try_acquire().is_ok());
+    /// # }
+    /// ```
     pub fn force_open(&self) {
         self.force_open_at(self.clock.now());
     }
@@ -693,6 +738,20 @@ impl<O: Deref<Target: Owner>> Permit<O> {
     /// # Errors
     ///
     /// [`TryAcquireError`] says when to come back, if that is known.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use std::sync::Arc;
+    /// use steadfast_circuit_breaker::{CircuitBreaker, Permit};
+    ///
+    /// let breaker = Arc::new(CircuitBreaker::new());
+    /// let permit = Permit::try_new(Arc::clone(&breaker))?;
+    /// std::thread::spawn(move || permit.success()).join().unwrap();
+    /// # }
+    /// # Ok::<(), steadfast_circuit_breaker::TryAcquireError>(())
+    /// ```
     #[inline]
     pub fn try_new(owner: O) -> Result<Self, TryAcquireError> {
         let pass = owner.begin_at(None)?;

@@ -85,6 +85,20 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
     /// # Errors
     ///
     /// [`CallError::Rejected`] if the call was not made; otherwise its own error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_circuit_breaker::{CallError, CircuitBreaker};
+    ///
+    /// let breaker = CircuitBreaker::new();
+    /// # futures::executor::block_on(async {
+    /// let answer = breaker.call_async(async { Err::<(), _>("no answer") }).await;
+    /// assert_eq!(answer, Err(CallError::Inner("no answer")));
+    /// # });
+    /// # }
+    /// ```
     pub fn call_async<T, E, F>(&self, future: F) -> Calling<&Self, F, EveryError>
     where
         F: Future<Output = Result<T, E>>,

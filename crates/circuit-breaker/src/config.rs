@@ -260,6 +260,23 @@ impl Config {
     ///
     /// There can be one such rule over a window of calls and one over a window of time. Only a
     /// counted slow call evaluates it. A slow probe counts as a failed one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use std::time::Duration;
+    /// use steadfast_circuit_breaker::{Config, Window};
+    ///
+    /// // Half of the calls of the last minute took two seconds or more.
+    /// let breaker = Config::new()
+    ///     .slow_after(Duration::from_secs(2))
+    ///     .slow_rate(0.5, Window::time(Duration::from_secs(60)))
+    ///     .build()?;
+    /// # let _ = breaker;
+    /// # }
+    /// # Ok::<(), steadfast_circuit_breaker::ConfigError>(())
+    /// ```
     pub const fn slow_rate(mut self, rate: f64, window: Window) -> Self {
         self.slow_rates[window.kind()] = Some((rate, window));
         self
@@ -277,6 +294,28 @@ impl Config {
     ///
     /// Its `max_retries` and `max_elapsed` are not looked at: a breaker does not give up. Trips in a
     /// row are counted up to 1,023, and the delay stays the same from there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use std::time::Duration;
+    /// use steadfast_circuit_breaker::{Config, Phase};
+    /// use steadfast_core::ManualClock;
+    ///
+    /// let breaks = steadfast_backoff::Config::exponential(Duration::from_secs(1));
+    /// let breaker = Config::new().consecutive_failures(1).growing_break(breaks);
+    /// let breaker = breaker.build_with(ManualClock::new())?;
+    /// for seconds in [1, 2, 4] {
+    ///     breaker.try_acquire()?.failure();
+    ///     let break_left = breaker.try_acquire().unwrap_err().retry_after();
+    ///     assert_eq!(break_left, Some(Duration::from_secs(seconds)));
+    ///     breaker.clock().advance(Duration::from_secs(seconds));
+    /// }
+    /// assert_eq!(breaker.phase(), Phase::HalfOpen);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn growing_break(mut self, delays: steadfast_backoff::Config) -> Self {
         self.breaks = BreakBy::Growing(delays);
         self
@@ -311,6 +350,27 @@ impl Config {
 
     /// Closes after `probes` probes of which less than this share failed; opens again as soon as it
     /// is certain that more will have. Replaces [`close_after`](Config::close_after).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_circuit_breaker::{Config, Phase};
+    /// use steadfast_core::ManualClock;
+    ///
+    /// // Of ten probes, less than half may fail.
+    /// let breaker = Config::new().consecutive_failures(1).probes(10).close_by_rate(0.5, 10);
+    /// let breaker = breaker.build_with(ManualClock::new())?;
+    /// breaker.try_acquire()?.failure();
+    /// breaker.clock().advance(std::time::Duration::from_secs(5));
+    /// let probes: Vec<_> = (0..10).map(|_| breaker.try_acquire()).collect::<Result<_, _>>()?;
+    /// for (number, probe) in probes.into_iter().enumerate() {
+    ///     if number < 4 { probe.failure() } else { probe.success() }
+    /// }
+    /// assert_eq!(breaker.phase(), Phase::Closed);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn close_by_rate(mut self, rate: f64, probes: u32) -> Self {
         self.close = CloseBy::Rate { rate, probes };
         self
@@ -328,6 +388,17 @@ impl Config {
     ///
     /// Those who [wait](crate::CircuitBreaker::acquire) are admitted one at a time, a hundredth of
     /// `over` apart.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use steadfast_circuit_breaker::Config;
+    ///
+    /// // After closing: a tenth of the calls, and all of them half a minute later.
+    /// let config = Config::new().consecutive_failures(5).ramp_up(0.1, Duration::from_secs(30));
+    /// assert!(config.terms().is_ok());
+    /// ```
     pub const fn ramp_up(mut self, share: f64, over: Duration) -> Self {
         self.ramp_up = Some((share, over));
         self

@@ -140,6 +140,15 @@ impl<E> CallError<E> {
     }
 
     /// Whether the call was not made.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_circuit_breaker::CallError;
+    ///
+    /// assert!(!CallError::Inner("no answer").is_rejected());
+    /// assert_eq!(CallError::Inner("no answer").into_inner(), Some("no answer"));
+    /// ```
     pub const fn is_rejected(&self) -> bool {
         matches!(self, Self::Rejected(_))
     }

@@ -86,6 +86,23 @@ impl<K: Hash + Eq, C> Keyed<K, C> {
     /// # Errors
     ///
     /// If there can be no such table.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use steadfast_circuit_breaker::{Config, Keyed};
+    ///
+    /// // Hosts of our own get more patience.
+    /// let breakers = Keyed::<String>::with(1_000, |host| {
+    ///     let failures = if host.ends_with(".internal") { 20 } else { 5 };
+    ///     Config::new().consecutive_failures(failures).build().expect("a valid configuration")
+    /// })?
+    /// .forget_after(Duration::from_secs(3_600));
+    /// breakers.get("db.internal")?;
+    /// assert_eq!(breakers.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with(
         capacity: usize,
         make: impl Fn(&K) -> CircuitBreaker<C> + Send + Sync + 'static,

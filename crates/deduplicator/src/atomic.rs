@@ -141,6 +141,20 @@ impl Config {
 
 impl<C: Clock, S: BuildHasher> Deduplicator<C, S> {
     /// Says whether an id was seen before, and remembers it if it was not: in one step.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_deduplicator::Config;
+    ///
+    /// let seen = Config::new(1_000).build()?;
+    /// assert!(seen.insert(&17).is_fresh());
+    /// assert!(!seen.insert(&17).is_fresh());
+    /// assert!(seen.insert("17").is_fresh(), "a text is another id than a number");
+    /// # }
+    /// # Ok::<(), steadfast_deduplicator::ConfigError>(())
+    /// ```
     #[inline]
     pub fn insert<I: Id + ?Sized>(&self, id: &I) -> Sighting {
         self.insert_at(id, self.clock.now())
@@ -148,6 +162,19 @@ impl<C: Clock, S: BuildHasher> Deduplicator<C, S> {
 
     /// [`insert`](Deduplicator::insert) of many ids: the same answers, in order, several times as fast. Ids
     /// of different shards take their places in any order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_deduplicator::Config;
+    ///
+    /// let seen = Config::new(1_000).build()?;
+    /// let sightings = seen.insert_all(&[1, 2, 1]);
+    /// assert_eq!(sightings.iter().filter(|sighting| sighting.is_fresh()).count(), 2);
+    /// # }
+    /// # Ok::<(), steadfast_deduplicator::ConfigError>(())
+    /// ```
     pub fn insert_all<I: Id>(&self, ids: &[I]) -> Vec<Sighting> {
         self.insert_all_at(ids, self.clock.now())
     }
@@ -163,6 +190,22 @@ impl<C: Clock, S: BuildHasher> Deduplicator<C, S> {
     }
 
     /// Forgets an id. Says whether it was remembered.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_deduplicator::Config;
+    ///
+    /// let seen = Config::new(1_000).build()?;
+    /// if seen.insert("message").is_fresh() {
+    ///     // It could not be handled after all: let it come again.
+    ///     assert!(seen.forget("message"));
+    /// }
+    /// assert!(!seen.contains("message"));
+    /// # }
+    /// # Ok::<(), steadfast_deduplicator::ConfigError>(())
+    /// ```
     pub fn forget<I: Id + ?Sized>(&self, id: &I) -> bool {
         self.forget_at(id, self.clock.now())
     }

@@ -70,6 +70,26 @@ impl<O: Deref<Target: Claimable>> Claim<O> {
     ///
     /// [`LeaseLost`] if the lease was over and somebody else got the claim or its place: then nothing is
     /// remembered.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use std::time::Duration;
+    /// use steadfast_core::ManualClock;
+    /// use steadfast_deduplicator::{Config, LeaseLost, SipKeys};
+    ///
+    /// let config = Config::new(1_000).lease(Duration::from_secs(30));
+    /// let jobs = config.claims_with::<(), _, _>(ManualClock::new(), SipKeys::from_seed(1))?;
+    /// let slow = jobs.try_acquire("report")?.claim().expect("nobody has it");
+    /// jobs.clock().advance(Duration::from_secs(30));
+    /// // Its lease is over, and somebody else has it: then the work may have been done twice.
+    /// let next = jobs.try_acquire("report")?.claim().expect("its lease is over");
+    /// assert_eq!(slow.commit(), Err(LeaseLost));
+    /// assert_eq!(next.commit(), Ok(()));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn commit(self) -> Result<(), LeaseLost> {
         let now = self.owner.claims().clock.now();
         self.commit_at(now)
@@ -126,6 +146,25 @@ impl<O: Deref<Target: Claimable>> Claim<O> {
     /// # Errors
     ///
     /// [`LeaseLost`] if the lease was over and somebody else got the claim or its place.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use std::time::Duration;
+    /// use steadfast_core::ManualClock;
+    /// use steadfast_deduplicator::{Config, SipKeys, TryAcquireError};
+    ///
+    /// let config = Config::new(1_000).lease(Duration::from_secs(30));
+    /// let jobs = config.claims_with::<(), _, _>(ManualClock::new(), SipKeys::from_seed(1))?;
+    /// let mut claim = jobs.try_acquire("report")?.claim().expect("nobody has it");
+    /// jobs.clock().advance(Duration::from_secs(20));
+    /// claim.extend()?;                                     // 30 more, from now on
+    /// jobs.clock().advance(Duration::from_secs(20));
+    /// assert!(matches!(jobs.try_acquire("report"), Err(TryAcquireError::InFlight { .. })));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn extend(&mut self) -> Result<Instant, LeaseLost> {
         let now = self.owner.claims().clock.now();
         self.extend_at(now)
@@ -193,6 +232,21 @@ impl<O: Deref<Target: Claimable<Hasher: BuildHasher>>> Acquired<O> {
     /// # Errors
     ///
     /// As [`Claims::try_acquire`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use std::sync::Arc;
+    /// use steadfast_deduplicator::{Acquired, Config};
+    ///
+    /// let jobs = Arc::new(Config::new(1_000).claims::<()>()?);
+    /// let claim = Acquired::try_new(Arc::clone(&jobs), "report")?.claim().expect("nobody has it");
+    /// std::thread::spawn(move || claim.commit()).join().unwrap()?;
+    /// assert!(jobs.contains("report"));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_new<I: Id + ?Sized>(owner: O, id: &I) -> Result<Self, TryAcquireError> {
         let now = owner.claims().clock.now();
         Self::try_new_at(owner, id, now)

@@ -106,6 +106,21 @@ impl<V, C: Clock, S: BuildHasher> Claims<V, C, S> {
     /// # Errors
     ///
     /// [`TryAcquireError`] separates *not now* from *never*.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_deduplicator::{Config, TryAcquireError};
+    ///
+    /// let jobs = Config::new(1_000).claims::<()>()?;
+    /// let held = jobs.try_acquire("report")?.claim().expect("nobody has it");
+    /// assert!(matches!(jobs.try_acquire("report"), Err(TryAcquireError::InFlight { .. })));
+    /// held.commit()?;
+    /// assert!(jobs.try_acquire("report")?.duplicate().is_some());
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_acquire<I: Id + ?Sized>(&self, id: &I) -> Result<Acquired<&Self>, TryAcquireError> {
         self.try_acquire_at(id, self.clock.now())
     }
@@ -116,6 +131,22 @@ impl<V, C: Clock, S: BuildHasher> Claims<V, C, S> {
     /// # Errors
     ///
     /// As [`try_acquire`](Claims::try_acquire).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_deduplicator::{Config, TryAcquireError};
+    ///
+    /// let requests = Config::new(1_000).claims::<u16>()?;
+    /// let claim = requests.try_acquire_for("key 1", "pay 10")?.claim().expect("nobody has it");
+    /// claim.commit_with(200)?;
+    /// // The same key with another body: somebody's mistake, and not a duplicate.
+    /// let other = requests.try_acquire_for("key 1", "pay 20");
+    /// assert_eq!(other.unwrap_err(), TryAcquireError::Mismatch);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_acquire_for<I: Id + ?Sized, P: Id + ?Sized>(
         &self,
         id: &I,
@@ -157,6 +188,19 @@ impl<V, C: Clock, S: BuildHasher> Claims<V, C, S> {
     }
 
     /// What is remembered of an id that was committed. Records nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_deduplicator::Config;
+    ///
+    /// let jobs = Config::new(1_000).claims::<u16>()?;
+    /// jobs.try_acquire("report")?.claim().expect("nobody has it").commit_with(200)?;
+    /// assert_eq!(jobs.peek("report").and_then(|done| done.value).as_deref(), Some(&200));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn peek<I: Id + ?Sized>(&self, id: &I) -> Option<Duplicate<V>> {
         self.peek_at(id, self.clock.now())
     }

@@ -115,6 +115,20 @@ impl Config {
     /// # Errors
     ///
     /// If that is more than can be counted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use std::time::Duration;
+    /// use steadfast_deduplicator::Config;
+    ///
+    /// // All ids of the last ten minutes, of which at most 2,000 come in any second: 1,200,000.
+    /// let seen = Config::within(Duration::from_secs(600), 2_000)?.build()?;
+    /// # let _ = seen;
+    /// # }
+    /// # Ok::<(), steadfast_deduplicator::ConfigError>(())
+    /// ```
     pub const fn within(ttl: Duration, per_second: u64) -> Result<Self, ConfigError> {
         let part = if ttl.subsec_nanos() > 0 { 1 } else { 0 };
         let secs = ttl.as_secs() as u128 + part;

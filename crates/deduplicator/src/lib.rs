@@ -35,7 +35,7 @@
 //! | not to forget over a restart | [`Deduplicator::snapshot`], [`Config::restore`]; the same of the others |
 //! | the pure machine, over fingerprints | [`State`] |
 //!
-//! # What is remembered
+//! # The machine
 //!
 //! ```text
 //!                                 the last `capacity` ids
@@ -45,24 +45,110 @@
 //!            expired        ◀──────── the last `ttl` ────────────────▶
 //! ```
 //!
+//! A claim:
+//!
+//! ```text
+//!             acquire                     commit
+//!    free ───────────────▶ in flight ───────────────▶ remembered
+//!     ▲  ▲                  │     │                       │
+//!     │  └──────────────────┘     │ lease over,           │
+//!     │    dropped: the first     │ the first who waits   │
+//!     │    who waits has it       ▼                       │
+//!     │                    in flight, next generation     │
+//!     └───────────────────────────────────────────────────┘
+//!                      TTL over, or too many since
+//! ```
+//!
+//! # Semantics
+//!
 //! - **Count**: when there are too many, the oldest leaves, in the order of first sight.
 //! - **Time**: an id that was recorded at `t` is gone when `now - t >= ttl`; that comes before the count.
 //!   Memory is fixed, so there is always a capacity: [`Config::within`] says which one a rate takes, and
 //!   [`Stats::evicted`] whether it was enough.
 //! - [Renewing](Config::renew), every sight counts as the first.
-//! - A clock that steps back counts as the latest time seen; one that jumps ahead ends TTLs early.
 //!
 //! What an id is told from others by is in [`Id`]: numbers of up to 64 bits exactly, everything else by a
 //! keyed hash; a UUID exactly in a [wide](Config::wide) window, as a number.
 //!
+//! | case | what happens |
+//! |---|---|
+//! | many threads insert one id at once | one of them is told that it is fresh |
+//! | a shared window of *n* ids | knows at least the last *n*, and may know some per cent more; exactly *n* with [one shard](Config::shards) |
+//! | a text or a UUID that was never seen | is taken for one that was, once in 2⁶⁴ / *n* of them; once in 2¹²⁸ / *n* if [wide](Config::wide) |
+//! | `7_u8` and `7_i64` | one id; `7_u64` and `"7"` are two |
+//! | a claim's holder fails, panics, or is cancelled | the first who waits has the claim |
+//! | a holder hangs | after its [lease](Config::lease) (60 s), the next who asks has it; the first one's commit is refused, if somebody has |
+//! | a key comes again with another payload | [`Mismatch`](AcquireError::Mismatch), if both were [asked for with one](Claims::acquire_for) |
+//! | the clock steps back | it counts as the latest time seen; leases from before last that much longer |
+//! | it jumps ahead | TTLs and leases end early |
+//!
 //! # Recipes
+//!
+//! **Exactly-once handlers** of a queue that delivers at least once: claim, do the work, commit, acknowledge. An error
+//! drops the claim, and the next delivery gets it.
+//!
+//! ```
+//! # #[cfg(feature = "std")] {
+//! use steadfast_deduplicator::{Acquired, Claims, Config};
+//!
+//! fn handle(done: &Claims<String>, message: u64, work: impl FnOnce() -> Result<String, String>) -> Result<String, String> {
+//!     match done.acquire(&message).wait().map_err(|error| error.to_string())? {       // or .await
+//!         Acquired::Claim(claim) => {
+//!             let receipt = claim.commit_with(work()?).map_err(|lost| lost.to_string())?;
+//!             Ok(receipt.to_string())
+//!         }
+//!         Acquired::Duplicate(earlier) => Ok(earlier.value.ok_or("without a receipt")?.to_string()),
+//!     }
+//! }
+//! let done = Config::new(10_000).claims()?;
+//! assert!(handle(&done, 7, || Err("no connection".to_owned())).is_err());
+//! assert_eq!(handle(&done, 7, || Ok("paid".to_owned())), Ok("paid".to_owned()));
+//! assert_eq!(handle(&done, 7, || unreachable!("it was done")), Ok("paid".to_owned()));
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! | you have | do |
 //! |---|---|
-//! | a queue that delivers at least once | [`acquire`](Claims::acquire), do the work, [`commit`](Claim::commit), acknowledge; an error drops the claim, and the next delivery gets it |
 //! | HTTP requests with an `Idempotency-Key` | [`acquire_for`](Claims::acquire_for) the key and the body, [`commit_with`](Claim::commit_with) the response; a [`Mismatch`](AcquireError::Mismatch) is a 422, an [`InFlight`](TryAcquireError::InFlight) a 409 |
+//! | work that takes longer than a lease | [`extend`](Claim::extend) it now and then |
+//! | work whose effect is in a database | its unique key there, and this in front of it: a process can end between the work and the commit |
 //! | a feed on two connections | one [`Deduplicator`] behind both |
 //! | ids that are numbered in order | a sequence tracker, which takes a bit an id |
+//!
+//! # Cancel safety
+//!
+//! Dropping a [`Claim`] gives it back: the first who waits gets it. Dropping a wait loses its place in the line and
+//! nothing else; a claim that it would have got goes to the next. Once [`insert`](Deduplicator::insert) has said "fresh",
+//! the id is recorded: if the work that follows can fail, take a claim instead, or [`forget`](Deduplicator::forget) it.
+//!
+//! # Costs
+//!
+//! | what | time |
+//! |---|---|
+//! | an id, in a window that is larger than the caches | one cache miss, in the index; what else it writes is where it wrote the last time. In [batches](Deduplicator::insert_all) the misses overlap |
+//! | the clock | the [coarse](steadfast_core::CoarseClock) one, for which the processor need not wait |
+//! | from many threads | a lock for the time of that, one of 8 |
+//! | an id that leaves | nothing is looked up: it is dead where it is |
+//! | a claim, and its commit | a lock each, and a reading of the precise clock |
+//!
+//! | what | memory |
+//! |---|---|
+//! | an id, in a window of a million | 30 bytes, with a TTL or without; 24 if [dense](Config::dense), 40 if [wide](Config::wide), more if it [renews](Config::renew); allocated when it is made |
+//! | code on a Cortex-M0 | 7.7 KiB, and 38 bytes of RAM an id |
+//! | crates | 22 in a default build on Linux |
+//!
+//! # Comparison
+//!
+//! | | this | moka 0.12 | `quick_cache` 0.7 |
+//! |---|---|---|---|
+//! | of the last N new ids it knows | all | few; all if LRU | few |
+//! | one does the work, others get the result | yes, in order, with a lease | yes | yes |
+//! | long keys are told apart | by 64 or 128 bits of a keyed hash | by themselves | by themselves |
+//! | values, weights, listeners | values of claims | yes | yes |
+//! | without std | yes | – | – |
+//!
+//! How to check each line: [`docs/COMPARISON.md`](https://github.com/steadfast-rs/steadfast/blob/main/docs/COMPARISON.md).
 //!
 //! # When not to use it
 //!

@@ -139,6 +139,22 @@ fn ahead<V>(ids: &[Remembered<V>], now: Instant) -> u64 {
 
 impl<C: Clock, S: Clone> Deduplicator<C, S> {
     /// What it remembers now. The shards are read one after the other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_deduplicator::Config;
+    ///
+    /// let config = Config::new(1_000);
+    /// let seen = config.build()?;
+    /// seen.insert("trade 17");
+    /// let kept = seen.snapshot();                          // with the feature `serde`: to a file, and back
+    /// let again = config.restore(kept)?;
+    /// assert!(!again.insert("trade 17").is_fresh());
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn snapshot(&self) -> Snapshot<(), S> {
         let now = self.clock().now();
         let ids = self.shards().each(|state| {

@@ -87,6 +87,20 @@ impl<const WORDS: usize> SharedReplayWindow<WORDS> {
     }
 
     /// Says what `number` is, and remembers it if it is fresh.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_sequence_tracker::SharedReplayWindow;
+    ///
+    /// static WINDOW: SharedReplayWindow<33> = SharedReplayWindow::new();
+    ///
+    /// let fresh = std::thread::scope(|scope| {
+    ///     let receivers = [0; 4].map(|_| scope.spawn(|| WINDOW.record(7)));
+    ///     receivers.map(|receiver| receiver.join().unwrap()).iter().filter(|seen| seen.is_fresh()).count()
+    /// });
+    /// assert_eq!(fresh, 1, "to one of them");
+    /// ```
     #[inline]
     pub fn record(&self, number: u64) -> Freshness {
         let place = Place::<WORDS>::of(number);

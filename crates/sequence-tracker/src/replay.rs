@@ -100,6 +100,17 @@ impl<const WORDS: usize> ReplayWindow<WORDS> {
     }
 
     /// Says what `number` is, and changes nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_sequence_tracker::{Freshness, ReplayWindow};
+    ///
+    /// let mut window = ReplayWindow::<2>::new();
+    /// assert_eq!(window.check(1_000_000), Freshness::Fresh);
+    /// // Authentication fails: it is not recorded, and has not moved the window.
+    /// assert_eq!(window.record(5), Freshness::Fresh);
+    /// ```
     #[inline]
     pub fn check(&self, number: u64) -> Freshness {
         if self.is_empty || number > self.edge {

@@ -61,6 +61,22 @@ impl Stats {
 
     /// The share of packets lost since an earlier report, in 256ths (RFC 3550, A.3): 0 if duplicates
     /// made up for losses.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_core::Instant;
+    /// use steadfast_sequence_tracker::{Config, Gap};
+    ///
+    /// let mut stream = Config::new().state_in([Gap::EMPTY; 8])?;
+    /// let before = stream.stats();
+    /// for number in [1, 2, 4] {
+    ///     let _arrival = stream.record(number, Instant::ZERO);
+    /// }
+    /// // A quarter, in 256ths, as a receiver report of RTP has it.
+    /// assert_eq!(stream.stats().fraction_lost_since(&before), 64);
+    /// # Ok::<(), steadfast_sequence_tracker::ConfigError>(())
+    /// ```
     pub fn fraction_lost_since(&self, earlier: &Self) -> u8 {
         let expected = self.expected.saturating_sub(earlier.expected);
         let lost = |stats: &Self| i128::from(stats.lost()) - i128::from(stats.duplicates);

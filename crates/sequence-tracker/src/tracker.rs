@@ -128,6 +128,21 @@ impl Config {
 
 impl<C: Clock> SequenceTracker<C> {
     /// Says what `number` is, and remembers it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_core::ManualClock;
+    /// use steadfast_sequence_tracker::{Arrival, Config};
+    ///
+    /// let tracker = Config::new().starts_at(1).build_with(ManualClock::new())?;
+    /// assert_eq!(tracker.record(3), Arrival::Ahead { missing: 2, abandoned: None });
+    /// assert_eq!(tracker.record(1), Arrival::Filled { remaining: 1, abandoned: None });
+    /// assert_eq!(tracker.record(1), Arrival::Duplicate);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn record(&self, number: u64) -> Arrival {
         self.record_when(number, || self.clock().now())
@@ -145,6 +160,20 @@ impl<C: Clock> SequenceTracker<C> {
     /// # Errors
     ///
     /// If it runs backwards, or is not of the configured width.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_core::ManualClock;
+    /// use steadfast_sequence_tracker::Config;
+    ///
+    /// let tracker = Config::new().starts_at(1).build_with(ManualClock::new())?;
+    /// let batch = tracker.record_range(1..=100)?;          // one message that holds a hundred
+    /// assert_eq!((batch.fresh, tracker.contiguous_through()), (100, Some(100)));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn record_range(&self, range: RangeInclusive<u64>) -> Result<Batch, RangeError> {
         self.record_range_at(range, self.clock().now())
     }
@@ -167,6 +196,23 @@ impl<C: Clock> SequenceTracker<C> {
     /// # Errors
     ///
     /// If the range runs backwards, or does not come after `previous`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_core::ManualClock;
+    /// use steadfast_sequence_tracker::Config;
+    ///
+    /// // Depth updates: each names the last number before it.
+    /// let tracker = Config::new().build_with(ManualClock::new())?;
+    /// tracker.resynced(1_000);                             // the snapshot's number
+    /// tracker.record_linked(990, 991..=1_005)?;            // begins within the snapshot
+    /// tracker.record_linked(1_009, 1_010..=1_020)?;        // one is lost in between
+    /// assert_eq!(tracker.missing(), [1_006..=1_009]);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn record_linked(
         &self,
         previous: u64,
@@ -205,6 +251,21 @@ impl<C: Clock> SequenceTracker<C> {
     /// # Errors
     ///
     /// If it is not of the configured width.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_core::ManualClock;
+    /// use steadfast_sequence_tracker::Config;
+    ///
+    /// let tracker = Config::new().starts_at(1).build_with(ManualClock::new())?;
+    /// tracker.record_range(1..=7)?;
+    /// tracker.announce(10)?;                               // a heartbeat: 10 was sent
+    /// assert_eq!(tracker.missing(), [8..=10]);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn announce(&self, number: u64) -> Result<Batch, RangeError> {
         self.announce_at(number, self.clock().now())
     }
@@ -219,6 +280,28 @@ impl<C: Clock> SequenceTracker<C> {
     }
 
     /// All gaps that are to be requested now, or are given up: see [`State::due`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use std::time::Duration;
+    /// use steadfast_core::ManualClock;
+    /// use steadfast_sequence_tracker::{Config, Due, Run};
+    ///
+    /// let delays = steadfast_backoff::Config::constant(Duration::from_millis(5)).max_retries(1);
+    /// let tracker = Config::new().starts_at(1).request(delays).build_with(ManualClock::new())?;
+    /// tracker.record(3);
+    /// assert!(tracker.due().is_empty());
+    /// let run = Run { first: 1, last: 2 };
+    /// tracker.clock().advance(Duration::from_millis(5));
+    /// assert_eq!(tracker.due(), [Due::Request { run, attempt: 0 }]);
+    /// tracker.clock().advance(Duration::from_millis(5));
+    /// assert_eq!(tracker.due(), [Due::GaveUp { run }]);
+    /// assert_eq!(tracker.lost(), Some(run));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn due(&self) -> Vec<Due> {
         self.due_at(self.clock().now())
     }
@@ -258,6 +341,24 @@ impl<C> SequenceTracker<C> {
     ///
     /// The last 64 are kept for a reader who is slow. It ends when the tracker is dropped. Before the
     /// first reader nothing is kept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_core::ManualClock;
+    /// use steadfast_sequence_tracker::{Change, Config, Run};
+    ///
+    /// let tracker = Config::new().starts_at(1).build_with(ManualClock::new())?;
+    /// let mut changes = tracker.changes();                 // a stream, and an iterator that waits
+    /// tracker.record(2);
+    /// tracker.record(1);
+    /// let run = Run { first: 1, last: 1 };
+    /// assert_eq!(changes.try_next().map(|entry| entry.item), Some(Change::Opened { run }));
+    /// assert_eq!(changes.try_next().map(|entry| entry.item), Some(Change::Filled { run }));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn changes(&self) -> Changes {
         let begin = |inner: &mut Inner| {
             let log = inner.state.notes();
@@ -275,12 +376,42 @@ impl<C> SequenceTracker<C> {
     }
 
     /// Gives up all that is missing below `number`, and says how many numbers are lost by that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_core::ManualClock;
+    /// use steadfast_sequence_tracker::Config;
+    ///
+    /// let tracker = Config::new().starts_at(1).build_with(ManualClock::new())?;
+    /// tracker.record(4);
+    /// assert_eq!(tracker.give_up_below(3), 2);             // 1 and 2
+    /// assert_eq!(tracker.missing(), [3..=3]);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn give_up_below(&self, number: u64) -> u64 {
         self.change(|inner| inner.state.give_up_below(number))
     }
 
     /// What is missing below `number` will never come, and is not lost either: see
     /// [`State::skip_to`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_core::ManualClock;
+    /// use steadfast_sequence_tracker::Config;
+    ///
+    /// let tracker = Config::new().starts_at(1).build_with(ManualClock::new())?;
+    /// tracker.record(2);
+    /// assert_eq!(tracker.skip_to(5), 3);                   // a gap fill: 1, 3 and 4 will never come
+    /// assert_eq!(tracker.contiguous_through(), Some(4));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn skip_to(&self, number: u64) -> u64 {
         self.change(|inner| inner.state.skip_to(number))
     }
@@ -292,6 +423,21 @@ impl<C> SequenceTracker<C> {
     }
 
     /// A snapshot covers everything through `number`: see [`State::resynced`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_core::ManualClock;
+    /// use steadfast_sequence_tracker::Config;
+    ///
+    /// let tracker = Config::new().starts_at(1).build_with(ManualClock::new())?;
+    /// tracker.record(5);
+    /// tracker.resynced(7);                                 // a snapshot of all through 7
+    /// assert_eq!((tracker.missing_count(), tracker.contiguous_through()), (0, Some(7)));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn resynced(&self, number: u64) {
         self.change(|inner| inner.state.resynced(number));
     }

@@ -211,6 +211,18 @@ impl<C> TokenBucket<C> {
 
     /// Takes as many tokens as there are at `now`, at most `max`, and returns how many: 0 if there
     /// is none, if requests wait in line, or if the bucket is closed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_core::Instant;
+    /// use steadfast_token_bucket::{Config, Rate, TokenBucket};
+    ///
+    /// static LIMIT: TokenBucket = Config::new(Rate::per_second(10)).build_static();
+    ///
+    /// assert_eq!(LIMIT.try_acquire_up_to_at(7, Instant::ZERO), 7);
+    /// assert_eq!(LIMIT.try_acquire_up_to_at(7, Instant::ZERO), 3, "as many as there are");
+    /// ```
     #[inline]
     pub fn try_acquire_up_to_at(&self, max: u64, now: Instant) -> u64 {
         let taken = self.take_between(1, max, now);
@@ -303,6 +315,19 @@ impl<C> TokenBucket<C> {
     /// # Errors
     ///
     /// If they never will.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_core::Instant;
+    /// use steadfast_token_bucket::{Config, Rate, TokenBucket};
+    ///
+    /// static LIMIT: TokenBucket = Config::new(Rate::per_second(10)).build_static();
+    ///
+    /// LIMIT.try_acquire_at(10, Instant::ZERO)?;
+    /// assert_eq!(LIMIT.ready_at(2, Instant::ZERO)?, Instant::from_nanos(200_000_000));
+    /// # Ok::<(), steadfast_token_bucket::TryAcquireError>(())
+    /// ```
     pub fn ready_at(&self, n: u64, now: Instant) -> Result<Instant, TryAcquireError> {
         let ahead = self.line.weight();
         let (burst, closed, ready_at) = self.look(|state| {
@@ -321,6 +346,20 @@ impl<C> TokenBucket<C> {
     /// It needs no time: what exceeds the burst is cut when the bucket is next looked at. Give back
     /// only what was not used: for the server that counts, tokens given back late may add to those
     /// that have accrued meanwhile, up to the burst.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_core::Instant;
+    /// use steadfast_token_bucket::{Config, Rate, TokenBucket};
+    ///
+    /// static LIMIT: TokenBucket = Config::new(Rate::per_second(10)).build_static();
+    ///
+    /// LIMIT.try_acquire_at(10, Instant::ZERO)?;
+    /// LIMIT.refund(3);                                // three requests were not sent
+    /// assert_eq!(LIMIT.available_at(Instant::ZERO), 3);
+    /// # Ok::<(), steadfast_token_bucket::TryAcquireError>(())
+    /// ```
     pub fn refund(&self, n: u64) {
         let occupied = self
             .decide(|state| {
@@ -345,6 +384,22 @@ impl<C> TokenBucket<C> {
     /// # Errors
     ///
     /// If there can be no such bucket. It is then as it was.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_core::Instant;
+    /// use steadfast_token_bucket::{Config, Rate, TokenBucket};
+    ///
+    /// static LIMIT: TokenBucket = Config::new(Rate::per_second(10)).build_static();
+    ///
+    /// // After ten seconds the server names another limit: from then on.
+    /// let now = Instant::from_nanos(10_000_000_000);
+    /// LIMIT.reconfigure_at(&Config::new(Rate::per_second(1_000)), now)?;
+    /// assert_eq!(LIMIT.available_at(now), 10);
+    /// assert_eq!(LIMIT.available_at(Instant::from_nanos(10_100_000_000)), 110);
+    /// # Ok::<(), steadfast_token_bucket::ConfigError>(())
+    /// ```
     pub fn reconfigure_at(&self, config: &Config, now: Instant) -> Result<(), ConfigError> {
         let limits = config.limits()?;
         while self.renew(|state| ((), state.reconfigure(limits, now))).is_none() {
@@ -355,6 +410,20 @@ impl<C> TokenBucket<C> {
     }
 
     /// Closes the bucket: present and future requests fail. There is no way back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_core::Instant;
+    /// use steadfast_token_bucket::{Config, Rate, TokenBucket, TryAcquireError};
+    ///
+    /// static LIMIT: TokenBucket = Config::new(Rate::per_second(10)).build_static();
+    ///
+    /// LIMIT.close();
+    /// let refused = LIMIT.try_acquire_at(1, Instant::ZERO).unwrap_err();
+    /// assert_eq!(refused, TryAcquireError::Closed);
+    /// assert!(refused.is_never());
+    /// ```
     pub fn close(&self) {
         let _answer = self.decide(|state| ((), state.close()));
         self.wake_all_if_occupied();

@@ -142,6 +142,19 @@ impl Config {
     }
 
     /// How many requests may wait at once; a further one fails at once. Default: no limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use steadfast_token_bucket::{AcquireError, Config, Rate};
+    ///
+    /// let bucket = Config::new(Rate::per_hour(1)).max_waiters(0).build()?;
+    /// bucket.acquire(1).wait()?;
+    /// assert_eq!(bucket.acquire(1).wait(), Err(AcquireError::LineFull { max_waiters: 0 }));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn max_waiters(mut self, waiters: u32) -> Self {
         self.max_waiters = waiters;
         self

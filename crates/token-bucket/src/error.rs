@@ -83,6 +83,18 @@ impl TryAcquireError {
 
     /// The same in whole seconds, rounded up and at least 1: the value of an HTTP `Retry-After`
     /// header (RFC 9110, section 10.2.3).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_core::Instant;
+    /// use steadfast_token_bucket::TryAcquireError;
+    ///
+    /// let (now, retry_at) = (Instant::ZERO, Instant::from_nanos(200_000_000));
+    /// let refused = TryAcquireError::Denied { retry_at, now };
+    /// assert_eq!(refused.retry_after_secs_ceil(), Some(1), "and not 0, which means at once");
+    /// assert_eq!(TryAcquireError::Closed.retry_after_secs_ceil(), None);
+    /// ```
     pub const fn retry_after_secs_ceil(&self) -> Option<u64> {
         match self.retry_after() {
             Some(wait) => Some(steadfast_core::secs_ceil(wait)),

@@ -101,6 +101,21 @@ impl<K: Hash + Eq, S: BuildHasher + Clone> KeyedBuilder<K, S> {
     /// Only [`try_acquire`](Keyed::try_acquire) knows of it. [`available`](Keyed::available) and
     /// [`ready_at`](Keyed::ready_at) tell of the bucket that such a key would have if it had a place,
     /// and a [`refund`](Keyed::refund) does not reach the shared bucket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_core::ManualClock;
+    /// use steadfast_token_bucket::{Config, Keyed, Rate};
+    ///
+    /// // Ten keys of their own, and all others together 50 a second.
+    /// let limits = Keyed::<u32>::builder(Config::new(Rate::per_second(5)), 10)
+    ///     .overflow(Config::new(Rate::per_second(50)))
+    ///     .build_with(ManualClock::new())?;
+    /// let granted = (0..1_000).filter(|key| limits.try_acquire(key, 1).is_ok()).count();
+    /// assert_eq!(granted, limits.len() + 50);
+    /// # Ok::<(), steadfast_token_bucket::ConfigError>(())
+    /// ```
     pub fn overflow(mut self, config: Config) -> Self {
         self.overflow = Some(config);
         self

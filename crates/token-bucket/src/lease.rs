@@ -73,6 +73,22 @@ impl<O: Deref<Target = TokenBucket<C>>, C> Lease<O, C> {
     /// # Errors
     ///
     /// As [`TokenBucket::try_acquire_at`], of the tokens that are missing. The tokens held stay held.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast_core::Instant;
+    /// use steadfast_token_bucket::{Config, Lease, Rate, TokenBucket};
+    ///
+    /// static LIMIT: TokenBucket = Config::new(Rate::per_second(1_000)).build_static();
+    ///
+    /// let mut lease = Lease::new(&LIMIT, 100)?;           // a hundred at a time
+    /// lease.try_acquire_at(1, Instant::ZERO)?;
+    /// assert_eq!((lease.held(), LIMIT.available_at(Instant::ZERO)), (99, 900));
+    /// lease.give_back();
+    /// assert_eq!(LIMIT.available_at(Instant::ZERO), 999);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_acquire_at(&mut self, n: u64, now: Instant) -> Result<(), TryAcquireError> {
         if self.use_held(n) { Ok(()) } else { self.refill_and_take(n, now) }
