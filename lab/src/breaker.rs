@@ -11,6 +11,7 @@ use steadfast_core::{Instant, ManualClock};
 
 pub use self::config::{Options, Window};
 
+use self::config::SLOW;
 use crate::error::Error;
 use crate::quantity::{count, duration, part};
 use crate::report::{List, Report};
@@ -187,17 +188,15 @@ fn works(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Success | Outcome::Slow)
 }
 
-/// One call that takes no time; says whether it was admitted.
+/// One call, that takes no time unless it is slow; says whether it was admitted.
 fn call(breaker: &CircuitBreaker<ManualClock>, outcome: Outcome, now: Instant) -> bool {
-    let Ok(mut permit) = breaker.try_acquire() else { return false };
-    if outcome == Outcome::Slow {
-        permit.note_slow_at(now);
+    let Ok(permit) = breaker.try_acquire() else { return false };
+    match outcome {
+        Outcome::Success => permit.success(),
+        Outcome::Failure => permit.failure(),
+        Outcome::Ignored => permit.ignore(),
+        Outcome::Slow => permit.report_at(Reported::Success, now.saturating_add(SLOW)),
     }
-    permit.report(match outcome {
-        Outcome::Failure => Reported::FAILURE,
-        Outcome::Ignored => Reported::Ignored,
-        Outcome::Success | Outcome::Slow => Reported::Success,
-    });
     true
 }
 

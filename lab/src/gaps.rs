@@ -201,13 +201,13 @@ fn figure(figure: Figure, timeline: &Timeline<Bin>) -> Figure {
         Color::Orange,
         missing,
     );
-    let filled = |bin: &Bin| bin.filled + bin.given_up;
-    let fates = Panel::new(Axis::time(""), Axis::linear("numbers a second"))
-        .area("given up", Color::Vermillion, timeline.per_second(filled))
-        .area("filled", Color::Blue, timeline.per_second(|bin| bin.filled))
-        .steps("left out", Color::Grey, timeline.per_second(|bin| bin.opened));
-    let again = Panel::new(Axis::time(""), Axis::linear("arrivals a second"))
-        .area("too late", Color::Purple, timeline.per_second(|bin| bin.duplicates + bin.too_old))
-        .area("duplicates", Color::Sky, timeline.per_second(|bin| bin.duplicates));
-    figure.panel(missing.height(170)).panel(fates).panel(again.height(130))
+    let each = format!("numbers in {}", duration(timeline.bin()));
+    let fates = Panel::new(Axis::time(""), Axis::linear(&each))
+        .area("given up", Color::Vermillion, timeline.counts(|bin| bin.filled + bin.given_up))
+        .area("filled", Color::Blue, timeline.counts(|bin| bin.filled))
+        .steps("left out", Color::Grey, timeline.counts(|bin| bin.opened));
+    let again = Panel::new(Axis::time(""), Axis::linear(&each))
+        .area("too late", Color::Purple, timeline.counts(|bin| bin.duplicates + bin.too_old))
+        .area("duplicates", Color::Sky, timeline.counts(|bin| bin.duplicates));
+    figure.panel(missing.height(170)).panel(fates).panel(again.height(150))
 }

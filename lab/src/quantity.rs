@@ -60,8 +60,8 @@ pub fn span(text: &str) -> Result<(Duration, Duration), String> {
         .ok_or_else(|| format!("{text:?} is no span of time: 10s..20s, for example"))
 }
 
-/// A rate in words: `100 a second`.
-pub fn rate_in_words(rate: Rate) -> String {
+/// A rate in words: `100 messages a second`.
+pub fn rate_of(rate: Rate, what: &str) -> String {
     let period = match rate.period().as_nanos() {
         1_000_000_000 => "a second".to_owned(),
         60_000_000_000 => "a minute".to_owned(),
@@ -69,7 +69,8 @@ pub fn rate_in_words(rate: Rate) -> String {
         86_400_000_000_000 => "a day".to_owned(),
         _ => format!("in {}", duration(rate.period())),
     };
-    format!("{} {period}", count(rate.tokens()))
+    let what = if what.is_empty() { String::new() } else { format!(" {what}") };
+    format!("{}{what} {period}", count(rate.tokens()))
 }
 
 /// A count with its thousands set apart.

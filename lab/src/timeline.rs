@@ -91,9 +91,14 @@ impl<T: Merge> Timeline<T> {
         self.bins = folded;
     }
 
+    /// The width of a bin.
+    pub const fn bin(&self) -> Duration {
+        Duration::from_nanos(self.width)
+    }
+
     /// The width of a bin, in seconds.
-    pub fn width(&self) -> f64 {
-        Duration::from_nanos(self.width).as_secs_f64()
+    pub const fn width(&self) -> f64 {
+        self.bin().as_secs_f64()
     }
 
     /// A point for the beginning of each bin, in seconds from the first instant, and one for the end of the
@@ -108,6 +113,12 @@ impl<T: Merge> Timeline<T> {
         }
         points.extend(points.last().map(|&(_, value)| (at, value)));
         points
+    }
+
+    /// Points of counts, as they are.
+    pub fn counts(&self, mut count: impl FnMut(&T) -> u64) -> Vec<(f64, f64)> {
+        #[expect(clippy::cast_precision_loss, reason = "to be drawn")]
+        self.points(|bin| Some(count(bin) as f64))
     }
 
     /// Points of counts, as counts a second.
@@ -164,7 +175,7 @@ mod tests {
         // OK: milliseconds.
         timeline.between(from, to, |sum, part| sum.0 += u64::try_from(part.as_nanos()).unwrap());
         assert_eq!(timeline.bins.iter().map(|sum| sum.0).sum::<u64>(), 697_000_000);
-        assert_eq!(timeline.bins[1], Sum(5_000_000));
+        assert_eq!(timeline.bins[1], Sum(8_000_000));
     }
 
     #[test]

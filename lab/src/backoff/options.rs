@@ -6,7 +6,7 @@ use clap::Args;
 use steadfast_backoff::{Config, ConfigError, Jitter, Policy};
 use steadfast_token_bucket::Rate;
 
-use crate::quantity::{self, count, duration, rate_in_words};
+use crate::quantity::{self, count, duration, rate_of};
 use crate::trace::TraceOptions;
 
 /// How would clients come back?
@@ -95,7 +95,7 @@ impl Options {
     }
 
     pub(super) fn note(&self) -> String {
-        let served = rate_in_words(self.served);
+        let served = rate_of(self.served, "");
         let made = || {
             let (clients, outage) = (count(self.clients), duration(self.outage));
             format!("{clients} clients fail at once; the server is down for {outage}.")

@@ -8,8 +8,12 @@ use steadfast_circuit_breaker::Config;
 use steadfast_token_bucket::Rate;
 
 use crate::arrivals::Pattern;
-use crate::quantity::{self, duration, rate_in_words};
+use crate::quantity::{self, duration, rate_of};
 use crate::trace::TraceOptions;
+
+/// How long a slow call takes. Which ones are slow is known, and all others take no time; so it is as short as
+/// can be, to be over before the next one.
+pub(super) const SLOW: Duration = Duration::from_nanos(1);
 
 /// What would a circuit breaker do?
 #[derive(Debug, Clone, Args)]
@@ -116,8 +120,7 @@ impl Options {
             config = config.failure_rate(share, window);
         }
         if let Some(share) = self.slow_rate {
-            // Which calls are slow is known: none is by the clock, as they take no time.
-            config = config.slow_after(Duration::from_secs(1)).slow_rate(share, window);
+            config = config.slow_after(SLOW).slow_rate(share, window);
         }
         if let Some(over) = self.ramp_up {
             config = config.ramp_up(0.1, over);
@@ -158,8 +161,8 @@ impl Options {
         let span =
             |(from, to): &(Duration, Duration)| format!("{} to {}", duration(*from), duration(*to));
         let outages: Vec<_> = self.outages().iter().map(span).collect();
-        let calls = rate_in_words(self.calls);
+        let calls = rate_of(self.calls, "calls");
         let down = outages.join(" and from ");
-        self.trace.note(format!("{calls} calls; the service is down from {down}."))
+        self.trace.note(format!("{calls}; the service is down from {down}."))
     }
 }

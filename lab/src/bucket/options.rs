@@ -6,7 +6,7 @@ use clap::Args;
 use steadfast_token_bucket::{Config, Rate};
 
 use crate::arrivals::{Arrivals, Pattern};
-use crate::quantity::{self, count, duration, rate_in_words};
+use crate::quantity::{self, count, duration, rate_of};
 use crate::trace::{Event, Id, TraceOptions};
 
 /// What would a rate limit do?
@@ -73,18 +73,18 @@ impl Options {
         } else {
             format!("; a request takes {}", count(self.cost))
         };
-        format!("{each} {} tokens: {}{cost}", count(burst), rate_in_words(self.rate))
+        format!("{each} {} tokens that gets {}{cost}", count(burst), rate_of(self.rate, ""))
     }
 
     pub(super) fn note(&self) -> String {
-        let asked = rate_in_words(self.asked);
+        let asked = rate_of(self.asked, "requests");
         let every = duration(self.every);
         self.trace.note(match self.arrivals {
-            Pattern::Steady => format!("{asked} ask for a token, at equal distances."),
-            Pattern::Poisson => format!("{asked} ask for a token, each whenever it likes."),
-            Pattern::Bursts => format!("{asked} ask for a token, in bursts every {every}."),
+            Pattern::Steady => format!("{asked}, at equal distances."),
+            Pattern::Poisson => format!("{asked}, each whenever it likes."),
+            Pattern::Bursts => format!("{asked}, in bursts every {every}."),
             Pattern::Wave => {
-                format!("{asked} ask for a token, more and fewer in waves of {every}.")
+                format!("{asked}, more and fewer in waves of {every}.")
             }
         })
     }

@@ -10,7 +10,7 @@ use steadfast_deduplicator::{Config, MAX_CAPACITY};
 use steadfast_token_bucket::Rate;
 
 use crate::arrivals::{Arrivals, Pattern};
-use crate::quantity::{self, count, duration, rate_in_words};
+use crate::quantity::{self, count, duration, rate_of};
 use crate::trace::{Event, Id, TraceOptions};
 
 /// How many times as large the window is that tells what the other one missed.
@@ -78,11 +78,10 @@ impl Options {
     }
 
     pub(super) fn note(&self) -> String {
-        let (rate, after) = (rate_in_words(self.rate), duration(self.after));
+        let (rate, after) = (rate_of(self.rate, "messages"), duration(self.after));
         let repeated = self.repeated * 100.0;
-        self.trace.note(format!(
-            "{rate} messages: {repeated} % of them come again, after {after} on average."
-        ))
+        self.trace
+            .note(format!("{rate}: {repeated} % of them come again, after {after} on average."))
     }
 
     /// Ids in order, and some of them again.

@@ -7,7 +7,7 @@ use steadfast_backoff as backoff;
 use steadfast_sequence_tracker::{Config, ConfigError, Width};
 use steadfast_token_bucket::Rate;
 
-use crate::quantity::{self, count, duration, rate_in_words};
+use crate::quantity::{self, count, duration, rate_of};
 use crate::trace::TraceOptions;
 
 /// What would a sequence tracker find?
@@ -97,8 +97,7 @@ impl Options {
     pub(super) fn note(&self) -> String {
         let percent = |share: f64| format!("{} %", share * 100.0);
         let (loss, late, twice) = (percent(self.loss), percent(self.late), percent(self.twice));
-        let rate = rate_in_words(self.rate);
-        self.trace
-            .note(format!("{rate} messages: {loss} get lost, {late} are late, {twice} come twice."))
+        let rate = rate_of(self.rate, "messages");
+        self.trace.note(format!("{rate}: {loss} get lost, {late} are late, {twice} come twice."))
     }
 }

@@ -11,19 +11,24 @@ use super::cells::{Cells, Names, Part, part_of};
 #[derive(Debug)]
 pub(super) struct Columns {
     places: [Option<usize>; 4],
-    delimiter: u8,
     record: Record,
 }
 
 /// The cells of one line, in buffers that are used again.
-#[derive(Debug, Default)]
 struct Record {
+    /// To make one for each line would take longer than to read the line.
+    reader: Box<csv_core::Reader>,
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
 impl Record {
-    fn read(&mut self, line: &[u8], delimiter: u8) -> Result<(), Reason> {
+    fn new(delimiter: u8) -> Self {
+        let reader = Box::new(csv_core::ReaderBuilder::new().delimiter(delimiter).build());
+        Self { reader, bytes: Vec::new(), ends: Vec::new() }
+    }
+
+    fn read(&mut self, line: &[u8]) -> Result<(), Reason> {
         if line.iter().fold(false, |open, byte| open ^ (*byte == b'"')) {
             return Err(Reason::OpenQuote);
         }
@@ -32,11 +37,11 @@ impl Record {
         self.bytes.resize(line.len() + 1, 0);
         self.ends.clear();
         self.ends.resize(line.len() + 2, 0);
-        let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
+        self.reader.reset();
         let (mut input, mut written, mut cells) = (line, 0, 0);
         loop {
             let (result, read, wrote, ended) =
-                reader.read_record(input, &mut self.bytes[written..], &mut self.ends[cells..]);
+                self.reader.read_record(input, &mut self.bytes[written..], &mut self.ends[cells..]);
             input = &input[read..];
             written += wrote;
             cells += ended;
@@ -60,8 +65,8 @@ impl Record {
 impl Columns {
     /// Of the first line: whether it is a header, too.
     ///
-    /// It is one if a cell is the name of a part. Without one, columns are found by their numbers, from 1, or
-    /// are time, id, sequence number and outcome in this order.
+    /// It is one if a cell is the name of a part, and none begins with a digit. Without one, columns are found
+    /// by their numbers, from 1, or are time, id, sequence number and outcome in this order.
     pub(super) fn of(
         first: &[u8],
         names: &Names,
@@ -69,20 +74,25 @@ impl Columns {
         has_header: Option<bool>,
     ) -> Result<(Self, bool), Reason> {
         let delimiter = delimiter.unwrap_or_else(|| most_frequent(first));
-        let mut record = Record::default();
-        record.read(first, delimiter)?;
+        let mut record = Record::new(delimiter);
+        record.read(first)?;
         let mut places = [None; 4];
         let mut ranks = [usize::MAX; 4];
+        let mut has_number = false;
         for place in 0..record.ends.len() {
-            let Some((part, rank)) = record.cell(place)?.and_then(|name| part_of(name, names))
-            else {
-                continue;
-            };
+            let text = record.cell(place)?.unwrap_or_default().trim();
+            has_number |= text.starts_with(|first: char| first.is_ascii_digit());
+            let Some((part, rank)) = part_of(text, names) else { continue };
             if rank < ranks[part as usize] {
                 (places[part as usize], ranks[part as usize]) = (Some(place), rank);
             }
         }
-        let is_header = has_header.unwrap_or_else(|| places.iter().any(Option::is_some));
+        let is_known = places.iter().any(Option::is_some);
+        let is_header = has_header.unwrap_or(is_known && !has_number);
+        if !is_header {
+            // What looked like a name was an outcome, or an id.
+            places = [None; 4];
+        }
         for part in Part::ALL {
             let place = &mut places[part as usize];
             match &names[part as usize] {
@@ -94,11 +104,11 @@ impl Columns {
                 _ => {}
             }
         }
-        Ok((Self { places, delimiter, record }, is_header))
+        Ok((Self { places, record }, is_header))
     }
 
     pub(super) fn cells(&mut self, line: &[u8]) -> Result<Cells<'_>, Reason> {
-        self.record.read(line, self.delimiter)?;
+        self.record.read(line)?;
         let mut cells = Cells::default();
         for part in Part::ALL {
             let Some(place) = self.places[part as usize] else { continue };
@@ -115,4 +125,10 @@ fn most_frequent(line: &[u8]) -> u8 {
     let count = |delimiter: u8| line.split(|byte| *byte == delimiter).count();
     // The last of equals wins, so the comma is last.
     *b"|\t;,".iter().max_by_key(|delimiter| count(**delimiter)).unwrap_or(&b',')
+}
+
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record").field("cells", &self.ends.len()).finish_non_exhaustive()
+    }
 }

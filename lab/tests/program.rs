@@ -1,0 +1,137 @@
+//! The program, from its arguments to its exit code.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+fn lab(arguments: &[&str], input: &[u8]) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_steadfast-lab"));
+    let program = program.args(arguments).stdin(Stdio::piped());
+    let mut child =
+        program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    // Whoever refuses its arguments reads nothing.
+    let _closed = child.stdin.take().expect("it was asked for").write_all(input);
+    child.wait_with_output().expect("it ends")
+}
+
+fn words(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it writes text");
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// A file of this name in a folder for tests.
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+#[test]
+fn a_trace_from_a_file_is_answered_by_a_table_and_a_picture() {
+    let (trace, picture) = (file("calls.csv.gz"), file("calls.svg"));
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    for n in 0..3_000 {
+        let status = if (1_000..2_000).contains(&n) { 503 } else { 200 };
+        writeln!(encoder, "{}.{:02},{status}", n / 100, n % 100).expect("into memory");
+    }
+    std::fs::write(&trace, encoder.finish().expect("into memory")).expect("a file");
+    let (trace, out) = (trace.to_string_lossy(), picture.to_string_lossy());
+    let output = lab(&["breaker", "--trace", &trace, "--outcome-column", "2", "--out", &out], b"");
+    let (table, errors) = words(&output);
+    assert_eq!((output.status.code(), errors.as_str()), (Some(0), ""));
+    assert!(table.contains("1,000  (33.3 %)"), "{table}");
+    assert!(table.contains("lines used") && table.contains("3,000"), "{table}");
+    let picture = std::fs::read_to_string(picture).expect("it was drawn");
+    assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"));
+}
+
+#[test]
+fn a_trace_may_come_from_standard_input() {
+    let output = lab(&["bucket", "--burst", "1", "--rate", "1/s", "--trace", "-"], b"1\n1.5\n2\n");
+    let (table, _) = words(&output);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(table.contains("2  (66.7 %)"), "{table}");
+}
+
+#[test]
+fn every_id_has_a_bucket_of_its_own_if_asked() {
+    let input = b"time,client\n1,a\n1,b\n1,a\n1,c\n";
+    let output =
+        lab(&["bucket", "--rate", "1/s", "--burst", "1", "--per-id", "2", "--trace", "-"], input);
+    let (table, _) = words(&output);
+    assert!(table.contains("granted                             2  (50.0 %)"), "{table}");
+    assert!(table.contains("too many ids"), "{table}");
+}
+
+#[test]
+fn duplicates_and_gaps_of_a_trace_are_found() {
+    let input = b"time,id,seq\n1,x,1\n2,y,2\n3,x,5\n4,z,3\n5,z,4\n6,z,4\n";
+    let (ids, _) = words(&lab(&["dedup", "--trace", "-"], input));
+    assert!(ids.contains("3  (50.0 %)"), "{ids}");
+    let (numbers, _) = words(&lab(&["gaps", "--trace", "-"], input));
+    assert!(numbers.contains("2  (100.00 %)"), "both that were missing have come: {numbers}");
+}
+
+#[test]
+fn calls_of_a_trace_that_failed_are_tried_again() {
+    let input = b"time,status\n1,200\n1,500\n1,500\n";
+    let (table, _) = words(&lab(&["backoff", "--served", "1000/s", "--trace", "-"], input));
+    assert!(table.contains("clients     2"), "{table}");
+}
+
+#[test]
+fn bad_lines_are_shown_with_numbers_and_the_rest_is_used() {
+    let input = b"1\nx\n2\n\ny\n";
+    let (table, _) = words(&lab(&["bucket", "--trace", "-"], input));
+    assert!(table.contains("line 2: \"x\" is no time"), "{table}");
+    assert!(table.contains("line 5: \"y\" is no time"), "{table}");
+    assert!(table.contains("empty lines"), "{table}");
+}
+
+#[test]
+fn all_bad_lines_are_shown_on_request() {
+    let input = "x\n".repeat(50) + "1\n";
+    let (table, errors) = words(&lab(&["bucket", "--trace", "-"], input.as_bytes()));
+    assert!(table.contains("and 40 more: --all-bad-lines shows them") && errors.is_empty());
+    let (table, errors) =
+        words(&lab(&["bucket", "--trace", "-", "--all-bad-lines"], input.as_bytes()));
+    assert_eq!(errors.lines().count(), 50);
+    assert!(!table.contains("more:"), "{table}");
+}
+
+#[test]
+fn a_trace_without_a_usable_line_is_a_failure() {
+    for input in ["", "x\ny\n", "time\n"] {
+        let output = lab(&["bucket", "--trace", "-"], input.as_bytes());
+        assert_eq!(output.status.code(), Some(1), "{input:?}");
+        assert!(words(&output).1.contains("no line of the trace could be used"));
+    }
+}
+
+#[test]
+fn mistakes_in_the_arguments_have_an_exit_code_of_their_own() {
+    for (arguments, reason) in [
+        (&["bucket", "--rate", "fast"][..], "no rate"),
+        (&["bucket", "--burst", "0"], "burst of 0 tokens"),
+        (&["bucket", "--trace", "/nowhere/at/all"], "cannot be read"),
+        (&["bucket", "--trace", "-", "--asked", "5/s"], "cannot be used with"),
+        (&["bucket", "--out", "picture.gif"], ".svg"),
+        (&["bucket", "--trace", "-", "--delimiter", "ab"], "one character"),
+        (&["nothing"], "unrecognized"),
+        (&[], "Usage"),
+    ] {
+        let output = lab(arguments, b"1\n");
+        let (_, errors) = words(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
+        assert!(errors.contains(reason), "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_is_told_after_the_table() {
+    let output = lab(&["bucket", "--out", "/nowhere/at/all.svg"], b"");
+    let (table, errors) = words(&output);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(table.contains("granted") && errors.contains("/nowhere/at/all.svg"), "{errors}");
+}
