@@ -47,8 +47,8 @@ impl Options {
         let wanted = Wanted { outcome: Use::IfThere, ..Wanted::default() };
         let mut source = Source::open(&self.trace, wanted, || self.made())?;
         let is_trace = source.is_trace();
-        let outage = if is_trace { Duration::ZERO } else { self.outage };
-        let up_at = FIRST.saturating_add(outage);
+        // That of a trace is up at any time, also before the first line.
+        let up_at = if is_trace { Instant::ZERO } else { FIRST.saturating_add(self.outage) };
         let length = (!is_trace).then_some(self.duration);
         let clock = ManualClock::starting_at(FIRST);
         let mut runs = Vec::new();
@@ -91,12 +91,12 @@ impl Options {
         let mut report = Report::new(self.title(), self.note());
         report.row("clients", count(began));
         let head =
-            ["jitter", "most retries in 100 ms", "retries", "gave up", "left", "all served after"];
+            ["jitter", "most retries in 100 ms", "retries", "gave up", "left", "all served within"];
         let rows = runs.iter().map(|run| {
-            let Tally { retries, peak, gave_up, served_last, .. } = *run.clients.tally();
+            let Tally { retries, peak, gave_up, longest, .. } = *run.clients.tally();
             let left = run.clients.waiting() + run.clients.tally().not_followed;
             let all = gave_up == 0 && left == 0;
-            let served = if all { duration(since(served_last)) } else { "–".to_owned() };
+            let served = if all { duration(longest) } else { "–".to_owned() };
             let counts = [peak, retries, gave_up, left].map(count);
             let mut row = vec![run.name.to_owned()];
             row.extend(counts);

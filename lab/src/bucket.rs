@@ -5,6 +5,7 @@ mod options;
 use std::time::Duration;
 
 use steadfast_core::{Instant, ManualClock};
+use steadfast_deduplicator::SipKeys;
 use steadfast_token_bucket::{Keyed, KeyedError, TokenBucket};
 
 pub use self::options::Options;
@@ -78,7 +79,7 @@ impl Tally {
 #[derive(Debug)]
 enum Limiter {
     One(Box<One>),
-    Each(Keyed<Id, ManualClock>),
+    Each(Keyed<Id, ManualClock, SipKeys>),
 }
 
 #[derive(Debug)]
@@ -133,7 +134,8 @@ impl Options {
             )));
         }
         if let Some(ids) = self.per_id {
-            let keyed = Keyed::builder(config, ids).build_with(clock.clone())?;
+            let keyed = Keyed::builder(config, ids).hasher(SipKeys::from_seed(self.seed));
+            let keyed = keyed.build_with(clock.clone())?;
             return Ok(Limiter::Each(keyed));
         }
         let bucket = config.build_with(clock.clone())?;

@@ -135,3 +135,75 @@ fn a_picture_that_cannot_be_written_is_told_after_the_table() {
     assert_eq!(output.status.code(), Some(3));
     assert!(table.contains("granted") && errors.contains("/nowhere/at/all.svg"), "{errors}");
 }
+
+/// Nothing that a trace says is too odd: times that leap and step back, numbers from all over, too many ids.
+#[test]
+fn no_trace_makes_a_simulation_fail() {
+    let mut rng = fastrand::Rng::with_seed(5);
+    for turn in 0..4 {
+        let mut text = String::new();
+        let mut at = 1e9;
+        for _ in 0..1_000 {
+            at += match rng.u8(..8) {
+                0 => rng.f64() * 1e7,
+                1 => -rng.f64() * 1e7,
+                2 => -rng.f64() * 100.0,
+                _ => rng.f64(),
+            };
+            let sequence = if rng.bool() { rng.u64(..) } else { rng.u64(..100) };
+            let outcome = ["ok", "err", "slow", "ignored", "?"][rng.usize(..5)];
+            text.push_str(&format!("{at:.3},{},{sequence},{outcome}\n", rng.u8(..)));
+        }
+        for arguments in [
+            "bucket --burst 5",
+            "bucket --per-id 3 --burst 5",
+            "breaker --consecutive 2 --slow-rate 10% --window 60s --break-cap 60s --ramp-up 9s",
+            "backoff --growth fibonacci",
+            "gaps --request-after 1s --max-jump 1000 --max-late 50 --max-gaps 9",
+            "gaps --width 8",
+            "dedup --capacity 50 --ttl 9s --renew --wide --dense",
+        ] {
+            let words = [arguments, "--unit", "s", "--trace", "-"].join(" ");
+            let output = lab(&words.split(' ').collect::<Vec<_>>(), text.as_bytes());
+            assert_eq!(output.status.code(), Some(0), "{turn}, {arguments}: {}", words_of(&output));
+        }
+    }
+}
+
+fn words_of(output: &Output) -> String {
+    words(output).1
+}
+
+/// Runs what stands behind each `$` of the page, and compares what it prints with what stands below.
+/// `LAB_WRITE_SESSIONS=1` writes the page instead.
+#[test]
+fn the_sessions_of_the_readme_are_what_the_program_prints() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let path = root.join("lab/README.md");
+    let page = std::fs::read_to_string(&path).expect("it is there");
+    let begin = "<!-- session -->\n```text\n$ ";
+    let mut parts = page.split(begin);
+    let mut written = parts.next().unwrap_or_default().to_owned();
+    let mut sessions = 0;
+    for part in parts {
+        let (command, rest) = part.split_once('\n').expect("a command is a line");
+        let (_, rest) = rest.split_once("```\n").expect("a session ends");
+        let (_, arguments) = command.split_once(" -- ").expect("arguments come after it");
+        let output = Command::new(env!("CARGO_BIN_EXE_steadfast-lab"))
+            .args(arguments.split_whitespace())
+            .current_dir(&root)
+            .output()
+            .expect("it runs");
+        written.push_str(&format!("{begin}{command}\n{}```\n{rest}", words(&output).0));
+        sessions += 1;
+    }
+    assert!(sessions >= 2);
+    if std::env::var_os("LAB_WRITE_SESSIONS").is_some() {
+        std::fs::write(&path, &written).expect("it can be written");
+    }
+    let page = std::fs::read_to_string(&path).expect("it is there");
+    assert_eq!(
+        page, written,
+        "run the tests with LAB_WRITE_SESSIONS=1, and look at what is different"
+    );
+}

@@ -40,13 +40,15 @@ pub(super) struct Tally {
     pub(super) gave_up: u64,
     /// There were too many to follow this one, too.
     pub(super) not_followed: u64,
-    pub(super) served_last: Instant,
+    /// The longest that anybody took from his first attempt until he was served.
+    pub(super) longest: Duration,
     /// The last retry of all.
     pub(super) last_at: Instant,
 }
 
 /// Who waits for its next attempt.
 struct Client {
+    began: Instant,
     at: Instant,
     number: u64,
     delays: Delays<Curve, Random>,
@@ -77,7 +79,7 @@ impl Clients {
     pub(super) fn begin(&mut self, at: Instant, failed: bool) {
         let delays = self.policy.delays(Random::from_seed(self.seeds.u64(..)));
         self.number += 1;
-        let client = Client { at, number: self.number, delays };
+        let client = Client { began: at, at, number: self.number, delays };
         if failed {
             self.wait(client);
         } else {
@@ -109,7 +111,8 @@ impl Clients {
     fn attempt(&mut self, client: Client) {
         let at = client.at;
         if at >= self.up_at && self.server.try_acquire_at(1, at).is_ok() {
-            self.tally.served_last = self.tally.served_last.max(at);
+            let took = at.saturating_duration_since(client.began);
+            self.tally.longest = self.tally.longest.max(took);
         } else {
             self.wait(client);
         }

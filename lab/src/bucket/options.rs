@@ -40,7 +40,7 @@ pub struct Options {
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration, conflicts_with = "trace")]
     pub duration: Duration,
     /// What made-up requests are drawn from
-    #[arg(long, default_value_t = 1, conflicts_with = "trace")]
+    #[arg(long, default_value_t = 1)]
     pub seed: u64,
     #[command(flatten)]
     #[expect(missing_docs, reason = "they have docs of their own")]
@@ -67,13 +67,14 @@ impl Options {
 
     pub(super) fn title(&self) -> String {
         let burst = self.config().limits().map_or(0, |limits| limits.burst());
-        let each = if self.per_id.is_some() { "A bucket for each id, of" } else { "A bucket of" };
-        let cost = if self.cost == 1 {
-            String::new()
-        } else {
-            format!("; a request takes {}", count(self.cost))
+        let each =
+            if self.per_id.is_some() { "A bucket for each id that" } else { "A bucket that" };
+        let cost = match self.cost {
+            1 => String::new(),
+            cost => format!("; a request takes {}", count(cost)),
         };
-        format!("{each} {} tokens that gets {}{cost}", count(burst), rate_of(self.rate, ""))
+        let (burst, rate) = (count(burst), rate_of(self.rate, ""));
+        format!("{each} holds {burst} tokens and gets {rate}{cost}")
     }
 
     pub(super) fn note(&self) -> String {
