@@ -194,13 +194,30 @@ impl Options {
         };
         report.row("longest run of refusals", run);
         match limiter {
-            Limiter::One(_) => report.row("wait, had they queued", waits.to_string()),
+            Limiter::One(_) => {
+                report.row("wait, had they queued", waits.to_string());
+                if self.initial.is_none() {
+                    let burst = self.burst_for(waits.longest());
+                    report.row("a burst that refuses nobody", burst.map_or("–".to_owned(), count));
+                }
+            }
             Limiter::Each(keyed) => {
                 report.row("ids remembered at the end", count(keyed.len() as u64));
                 report.row("refused as there were too many ids", count(*table_full));
             }
         }
         report
+    }
+
+    /// What the bucket would have to hold if nobody is to wait, and the longest wait for this one is known.
+    ///
+    /// Whether requests are refused or not, a bucket that they all take from is below full by the same: who
+    /// waits, waits for what is below empty.
+    fn burst_for(&self, longest: Duration) -> Option<u64> {
+        let burst = self.config().limits().ok()?.burst();
+        let units = longest.as_nanos().checked_mul(u128::from(self.rate.tokens()))?;
+        let lacking = units.div_ceil(self.rate.period().as_nanos().max(1));
+        burst.checked_add(u64::try_from(lacking).ok()?)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "to be drawn")]

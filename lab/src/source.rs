@@ -48,6 +48,9 @@ impl Source {
             let backwards = part(reader.backwards(), reader.usable());
             report.row("times earlier than one before", backwards);
         }
+        if reader.others() > 0 {
+            report.row("lines with other ids", count(reader.others()));
+        }
         if reader.blank() > 0 {
             report.row("empty lines", count(reader.blank()));
         }

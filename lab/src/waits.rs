@@ -1,26 +1,31 @@
 //! Durations, of which the quantiles are kept.
 
+use std::fmt;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 use crate::quantity::duration;
 
-/// Durations, to three digits each, in bounded memory.
+/// Durations, in bounded memory: the longest exactly, the others to three digits.
 #[derive(Debug)]
-pub struct Waits(Option<Histogram<u64>>);
+pub struct Waits {
+    /// Without memory for it, quantiles are not known.
+    histogram: Option<Histogram<u64>>,
+    longest: Duration,
+}
 
 impl Default for Waits {
     fn default() -> Self {
-        // From nothing to 584 years; without memory for that, nothing is known.
-        Self(Histogram::new(3).ok())
+        Self { histogram: Histogram::new(3).ok(), longest: Duration::ZERO }
     }
 }
 
 impl Waits {
     /// One more.
     pub fn add(&mut self, wait: Duration) {
-        if let Some(histogram) = &mut self.0 {
+        self.longest = self.longest.max(wait);
+        if let Some(histogram) = &mut self.histogram {
             // It grows as it has to: an error would be a value that it cannot count.
             let _grown = histogram.record(steadfast_core::saturating_nanos(wait));
         }
@@ -28,25 +33,27 @@ impl Waits {
 
     /// Whether there was none.
     pub fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(Histogram::is_empty)
+        self.histogram.as_ref().is_none_or(Histogram::is_empty)
     }
 
-    /// Half of them, 99 of 100 of them, and all of them are at most so long.
-    pub fn quantiles(&self) -> [Duration; 3] {
-        [0.5, 0.99, 1.0].map(|share| {
-            let value = self.0.as_ref().map_or(0, |histogram| histogram.value_at_quantile(share));
-            // What is counted as some nanoseconds may be none.
-            Duration::from_nanos(value)
-        })
+    /// The longest, or nothing.
+    pub const fn longest(&self) -> Duration {
+        self.longest
+    }
+
+    /// This share of them is at most so long.
+    pub fn quantile(&self, share: f64) -> Duration {
+        let value = |histogram: &Histogram<u64>| histogram.value_at_quantile(share);
+        Duration::from_nanos(self.histogram.as_ref().map_or(0, value)).min(self.longest)
     }
 }
 
-impl std::fmt::Display for Waits {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
             return f.write_str("–");
         }
-        let [half, most, longest] = self.quantiles().map(duration);
-        write!(f, "{half} (p50), {most} (p99), {longest} (longest)")
+        let [half, most] = [0.5, 0.99].map(|share| duration(self.quantile(share)));
+        write!(f, "{half} (p50), {most} (p99), {} (longest)", duration(self.longest))
     }
 }

@@ -77,8 +77,24 @@ fn those_who_queue_wait_as_long_as_the_queue_is() {
     let report =
         report("bucket --rate 50/s --burst 20 --asked 60/s --arrivals steady --duration 10s");
     let wait = report.value("wait, had they queued").expect("it is there");
-    // What is kept has three digits.
     assert!(wait.ends_with("1.6 s (p99), 1.62 s (longest)"), "{wait}");
+}
+
+#[test]
+fn the_burst_that_refuses_nobody_is_the_smallest_that_does() {
+    for pattern in ["steady", "poisson", "bursts", "wave"] {
+        for (burst, cost) in [(1, 1), (20, 1), (30, 7)] {
+            let traffic =
+                format!("bucket --rate 100/s --asked 110/s --arrivals {pattern} --duration 20s");
+            let refusing = |burst: u64| report(&format!("{traffic} --burst {burst} --cost {cost}"));
+            let enough = number(&refusing(burst), "a burst that refuses nobody");
+            assert_eq!(number(&refusing(enough), "refused"), 0, "{pattern}, {burst}, {cost}");
+            assert!(
+                number(&refusing(enough - 1), "refused") > 0,
+                "{pattern}, {burst}, {cost}: {enough}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The program, from its arguments to its exit code.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -152,7 +153,7 @@ fn no_trace_makes_a_simulation_fail() {
             };
             let sequence = if rng.bool() { rng.u64(..) } else { rng.u64(..100) };
             let outcome = ["ok", "err", "slow", "ignored", "?"][rng.usize(..5)];
-            text.push_str(&format!("{at:.3},{},{sequence},{outcome}\n", rng.u8(..)));
+            writeln!(text, "{at:.3},{},{sequence},{outcome}", rng.u8(..)).expect("into memory");
         }
         for arguments in [
             "bucket --burst 5",
@@ -194,7 +195,7 @@ fn the_sessions_of_the_readme_are_what_the_program_prints() {
             .current_dir(&root)
             .output()
             .expect("it runs");
-        written.push_str(&format!("{begin}{command}\n{}```\n{rest}", words(&output).0));
+        write!(written, "{begin}{command}\n{}```\n{rest}", words(&output).0).expect("into memory");
         sessions += 1;
     }
     assert!(sessions >= 2);

@@ -47,7 +47,7 @@ pub(super) const GRID: RGBColor = RGBColor(0xD0, 0xD7, 0xDE);
 /// another one is needed: the palette can be read on both grounds.
 pub(super) const DARK: &str = "<style>@media (prefers-color-scheme:dark){\
     [fill=\"#FFFFFF\"]{fill:#0D1117}[fill=\"#24292F\"]{fill:#E6EDF3}[stroke=\"#24292F\"]{stroke:#8B949E}\
-    [stroke=\"#D0D7DE\"]{stroke:#30363D}[fill=\"#0072B2\"]{fill:#3D9BE0}[stroke=\"#0072B2\"]{stroke:#3D9BE0}}\
+    [stroke=\"#D0D7DE\"]{stroke:#30363D}}\
     </style>\n";
 
 pub(super) const FAMILY: &str = "sans-serif";

@@ -23,6 +23,9 @@ pub struct TraceOptions {
     /// The column with the id
     #[arg(long, value_name = "COLUMN")]
     pub id_column: Option<String>,
+    /// Use only the lines with this id: one stream of many
+    #[arg(long, value_name = "ID")]
+    pub only: Option<String>,
     /// The column with the sequence number
     #[arg(long, value_name = "COLUMN")]
     pub sequence_column: Option<String>,

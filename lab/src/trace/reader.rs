@@ -32,11 +32,13 @@ pub struct Reader {
     header: Option<bool>,
     stamps: Stamps,
     wanted: Wanted,
+    only: Option<Id>,
     /// The first stamp.
     origin: Option<i128>,
     latest: Instant,
     bad: BadLines,
     blank: u64,
+    others: u64,
     usable: u64,
     backwards: u64,
     bar: ProgressBar,
@@ -91,11 +93,13 @@ impl Reader {
             delimiter: options.delimiter,
             header: options.header,
             stamps: Stamps::new(options.unit.unwrap_or(Unit::Auto)),
-            wanted,
+            wanted: Wanted { id: wanted.id || options.only.is_some(), ..wanted },
+            only: options.only.as_deref().map(Id::of),
             origin: None,
             latest: Instant::ZERO,
             bad: BadLines::new(options.all_bad_lines),
             blank: 0,
+            others: 0,
             usable: 0,
             backwards: 0,
             bar,
@@ -118,6 +122,7 @@ impl Reader {
                 Ok(Some(Length::Fits)) => self.event(text),
             };
             match found {
+                Ok(Some(event)) if self.only.is_some() && self.only != event.id => self.others += 1,
                 Ok(Some(event)) => {
                     self.usable += 1;
                     self.backwards += u64::from(event.at < self.latest);
@@ -172,6 +177,11 @@ impl Reader {
     /// How many lines had nothing on them.
     pub const fn blank(&self) -> u64 {
         self.blank
+    }
+
+    /// How many lines had another id than the one that was asked for.
+    pub const fn others(&self) -> u64 {
+        self.others
     }
 
     /// How many times were earlier than one before them.
