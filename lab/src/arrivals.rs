@@ -8,6 +8,9 @@ use steadfast_token_bucket::Rate;
 use crate::quantity;
 use crate::trace::FIRST;
 
+/// What is said above the options of made-up traffic.
+pub(crate) const MADE: &str = "Made-up traffic";
+
 /// How made-up requests are spread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Pattern {

@@ -16,7 +16,7 @@ pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
     /// Draws a picture, too: a file that ends in .svg
-    #[arg(long, global = true, value_name = "FILE", value_parser = picture)]
+    #[arg(long, global = true, value_name = "FILE", value_parser = picture, help_heading = "A picture")]
     pub out: Option<PathBuf>,
 }
 

@@ -123,6 +123,8 @@ enum Kind {
     Points,
     /// Of this width, in the units of the axis.
     Bars(f64),
+    /// Two points each: its ends.
+    Ranges,
 }
 
 impl Panel {
@@ -172,6 +174,24 @@ impl Panel {
         points: impl Into<Vec<(f64, f64)>>,
     ) -> Self {
         self.with(label, color, Kind::Bars(width), points.into())
+    }
+
+    /// An upright line from low to high, at each place: (place, low, high). What is between the tenth and the
+    /// ninetieth percentile, for example.
+    #[must_use]
+    pub fn ranges(
+        self,
+        label: &str,
+        color: Color,
+        ranges: impl IntoIterator<Item = (f64, f64, f64)>,
+    ) -> Self {
+        let is_finite = |(at, low, high): &(f64, f64, f64)| (at + low + high).is_finite();
+        let ends = ranges
+            .into_iter()
+            .filter(is_finite)
+            .flat_map(|(at, low, high)| [(at, low), (at, high)]);
+        let ends = ends.collect();
+        self.with(label, color, Kind::Ranges, ends)
     }
 
     fn with(mut self, label: &str, color: Color, kind: Kind, mut points: Vec<(f64, f64)>) -> Self {

@@ -72,9 +72,15 @@ fn a_logarithmic_axis_has_its_ticks_at_powers_of_ten() {
 #[test]
 fn bars_stand_over_their_names() {
     let panel = Panel::new(Axis::names("", ["ours", "theirs"]), Axis::linear("ns"));
-    let svg = svg(panel.bars("", Color::Purple, 0.8, [(0.0, 3.0), (1.0, 7.0)]));
+    let panel = panel.bars("", Color::Purple, 0.8, [(0.0, 3.0), (1.0, 7.0)]);
+    let svg = svg(panel.ranges(
+        "",
+        Color::Grey,
+        [(0.0, 2.0, 4.0), (1.0, f64::NAN, 8.0), (1.0, 6.0, 9.0)],
+    ));
     assert!(svg.contains(">ours<") && svg.contains(">theirs<"));
     assert_eq!(svg.matches("#CC79A7").count(), 2);
+    assert_eq!(svg.matches("#8C959F").count(), 2, "a range that is none is left out");
 }
 
 #[test]

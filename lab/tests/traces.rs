@@ -148,6 +148,12 @@ fn bytes_that_are_no_text_and_lines_without_end_are_bad_lines() {
 }
 
 #[test]
+fn a_cell_that_is_no_time_is_shown_in_part() {
+    let (_, bad) = read("1\n".to_owned() + &"é".repeat(100_000), Wanted::default());
+    assert!(bad[0].1.contains("éé…") && bad[0].1.len() < 200, "{bad:?}");
+}
+
+#[test]
 fn ten_bad_lines_are_kept_and_all_are_counted() {
     let mut reader = reader(
         "1\n".to_owned() + &"x\n".repeat(1_000),

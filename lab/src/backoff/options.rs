@@ -6,6 +6,7 @@ use clap::Args;
 use steadfast_backoff::{Config, ConfigError, Jitter, Policy};
 use steadfast_token_bucket::Rate;
 
+use crate::arrivals::MADE;
 use crate::quantity::{self, count, duration, rate_of};
 use crate::trace::TraceOptions;
 
@@ -37,10 +38,10 @@ pub struct Options {
     #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
     pub duration: Duration,
     /// How many made-up clients there are
-    #[arg(long, default_value_t = 1_000, conflicts_with = "trace")]
+    #[arg(long, default_value_t = 1_000, conflicts_with = "trace", help_heading = MADE)]
     pub clients: u64,
     /// For how long the server serves nobody
-    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration, conflicts_with = "trace")]
+    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration, conflicts_with = "trace", help_heading = MADE)]
     pub outage: Duration,
     /// What the delays are drawn from
     #[arg(long, default_value_t = 1)]

@@ -7,7 +7,7 @@ use steadfast_circuit_breaker as breaker;
 use steadfast_circuit_breaker::Config;
 use steadfast_token_bucket::Rate;
 
-use crate::arrivals::Pattern;
+use crate::arrivals::{MADE, Pattern};
 use crate::quantity::{self, duration, rate_of};
 use crate::trace::TraceOptions;
 
@@ -49,25 +49,25 @@ pub struct Options {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub ramp_up: Option<Duration>,
     /// How many made-up calls there are
-    #[arg(long, default_value = "50/s", value_parser = quantity::rate, conflicts_with = "trace")]
+    #[arg(long, default_value = "50/s", value_parser = quantity::rate, conflicts_with = "trace", help_heading = MADE)]
     pub calls: Rate,
     /// How made-up calls are spread; bursts and waves take 2 seconds
-    #[arg(long, value_enum, default_value = "poisson", conflicts_with = "trace")]
+    #[arg(long, value_enum, default_value = "poisson", conflicts_with = "trace", help_heading = MADE)]
     pub arrivals: Pattern,
     /// When the made-up service is down, for any number of times [default: 10s..20s]
-    #[arg(long, value_name = "FROM..TO", value_parser = quantity::span, conflicts_with = "trace")]
+    #[arg(long, value_name = "FROM..TO", value_parser = quantity::span, conflicts_with = "trace", help_heading = MADE)]
     pub outage: Vec<(Duration, Duration)>,
     /// The share of made-up calls that fail in an outage
-    #[arg(long, value_name = "SHARE", default_value = "95%", value_parser = quantity::share, conflicts_with = "trace")]
+    #[arg(long, value_name = "SHARE", default_value = "95%", value_parser = quantity::share, conflicts_with = "trace", help_heading = MADE)]
     pub failing: f64,
     /// The share of made-up calls that fail otherwise
-    #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = quantity::share, conflicts_with = "trace")]
+    #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = quantity::share, conflicts_with = "trace", help_heading = MADE)]
     pub failures: f64,
     /// The share of made-up successes that are slow
-    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = quantity::share, conflicts_with = "trace")]
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = quantity::share, conflicts_with = "trace", help_heading = MADE)]
     pub slow: f64,
     /// For how long there are made-up calls
-    #[arg(long, default_value = "40s", value_parser = humantime::parse_duration, conflicts_with = "trace")]
+    #[arg(long, default_value = "40s", value_parser = humantime::parse_duration, conflicts_with = "trace", help_heading = MADE)]
     pub duration: Duration,
     /// What made-up calls, and the breaker's own draws, are drawn from
     #[arg(long, default_value_t = 1)]

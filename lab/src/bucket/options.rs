@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use steadfast_token_bucket::{Config, Rate};
 
-use crate::arrivals::{Arrivals, Pattern};
+use crate::arrivals::{Arrivals, MADE, Pattern};
 use crate::quantity::{self, count, duration, rate_of};
 use crate::trace::{Event, Id, TraceOptions};
 
@@ -28,16 +28,16 @@ pub struct Options {
     #[arg(long, value_name = "IDS")]
     pub per_id: Option<usize>,
     /// How made-up requests are spread
-    #[arg(long, value_enum, default_value = "poisson", conflicts_with = "trace")]
+    #[arg(long, value_enum, default_value = "poisson", conflicts_with = "trace", help_heading = MADE)]
     pub arrivals: Pattern,
     /// How many made-up requests there are
-    #[arg(long, default_value = "120/s", value_parser = quantity::rate, conflicts_with = "trace")]
+    #[arg(long, default_value = "120/s", value_parser = quantity::rate, conflicts_with = "trace", help_heading = MADE)]
     pub asked: Rate,
     /// The distance of made-up bursts, or the length of a wave
-    #[arg(long, default_value = "2s", value_parser = humantime::parse_duration, conflicts_with = "trace")]
+    #[arg(long, default_value = "2s", value_parser = humantime::parse_duration, conflicts_with = "trace", help_heading = MADE)]
     pub every: Duration,
     /// For how long there are made-up requests
-    #[arg(long, default_value = "10s", value_parser = humantime::parse_duration, conflicts_with = "trace")]
+    #[arg(long, default_value = "10s", value_parser = humantime::parse_duration, conflicts_with = "trace", help_heading = MADE)]
     pub duration: Duration,
     /// What made-up requests are drawn from
     #[arg(long, default_value_t = 1)]

@@ -9,7 +9,7 @@ use steadfast_core::Instant;
 use steadfast_deduplicator::{Config, MAX_CAPACITY};
 use steadfast_token_bucket::Rate;
 
-use crate::arrivals::{Arrivals, Pattern};
+use crate::arrivals::{Arrivals, MADE, Pattern};
 use crate::quantity::{self, count, duration, rate_of};
 use crate::trace::{Event, Id, TraceOptions};
 
@@ -35,16 +35,16 @@ pub struct Options {
     #[arg(long)]
     pub dense: bool,
     /// How many made-up messages there are
-    #[arg(long, default_value = "1000/s", value_parser = quantity::rate, conflicts_with = "trace")]
+    #[arg(long, default_value = "1000/s", value_parser = quantity::rate, conflicts_with = "trace", help_heading = MADE)]
     pub rate: Rate,
     /// The share of them that come again
-    #[arg(long, value_name = "SHARE", default_value = "10%", value_parser = quantity::share, conflicts_with = "trace")]
+    #[arg(long, value_name = "SHARE", default_value = "10%", value_parser = quantity::share, conflicts_with = "trace", help_heading = MADE)]
     pub repeated: f64,
     /// After how long they do, on average
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration, conflicts_with = "trace")]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration, conflicts_with = "trace", help_heading = MADE)]
     pub after: Duration,
     /// For how long there are made-up messages
-    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration, conflicts_with = "trace")]
+    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration, conflicts_with = "trace", help_heading = MADE)]
     pub duration: Duration,
     /// What made-up messages are drawn from
     #[arg(long, default_value_t = 1)]

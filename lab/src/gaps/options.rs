@@ -7,6 +7,7 @@ use steadfast_backoff as backoff;
 use steadfast_sequence_tracker::{Config, ConfigError, Width};
 use steadfast_token_bucket::Rate;
 
+use crate::arrivals::MADE;
 use crate::quantity::{self, count, duration, rate_of};
 use crate::trace::TraceOptions;
 
@@ -35,28 +36,28 @@ pub struct Options {
     #[arg(long, value_name = "TIMES", default_value_t = 3, requires = "request_after")]
     pub requests: u32,
     /// How many made-up messages are sent
-    #[arg(long, default_value = "1000/s", value_parser = quantity::rate, conflicts_with = "trace")]
+    #[arg(long, default_value = "1000/s", value_parser = quantity::rate, conflicts_with = "trace", help_heading = MADE)]
     pub rate: Rate,
     /// The share of made-up messages that get lost
-    #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = quantity::share, conflicts_with = "trace")]
+    #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = quantity::share, conflicts_with = "trace", help_heading = MADE)]
     pub loss: f64,
     /// How many get lost in a row, on average
-    #[arg(long, value_name = "MESSAGES", default_value_t = 3, conflicts_with = "trace")]
+    #[arg(long, value_name = "MESSAGES", default_value_t = 3, conflicts_with = "trace", help_heading = MADE)]
     pub in_a_row: u32,
     /// The share of made-up messages that are overtaken by others
-    #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = quantity::share, conflicts_with = "trace")]
+    #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = quantity::share, conflicts_with = "trace", help_heading = MADE)]
     pub late: f64,
     /// By how long those are late, on average
-    #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = humantime::parse_duration, conflicts_with = "trace")]
+    #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = humantime::parse_duration, conflicts_with = "trace", help_heading = MADE)]
     pub late_by: Duration,
     /// The share of made-up messages that come twice
-    #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = quantity::share, conflicts_with = "trace")]
+    #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = quantity::share, conflicts_with = "trace", help_heading = MADE)]
     pub twice: f64,
     /// How long it takes until what was requested comes, if it does not get lost, too
-    #[arg(long, value_name = "DURATION", default_value = "20ms", value_parser = humantime::parse_duration, conflicts_with = "trace")]
+    #[arg(long, value_name = "DURATION", default_value = "20ms", value_parser = humantime::parse_duration, conflicts_with = "trace", help_heading = MADE)]
     pub round_trip: Duration,
     /// For how long there are made-up messages
-    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration, conflicts_with = "trace")]
+    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration, conflicts_with = "trace", help_heading = MADE)]
     pub duration: Duration,
     /// What made-up messages are drawn from
     #[arg(long, default_value_t = 1)]

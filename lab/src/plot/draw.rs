@@ -112,7 +112,7 @@ fn legend(area: &DrawingArea<Svg<'_>, Shift>, panel: &Panel) -> Drawn {
         right -= width_of(&series.label, TEXT);
         write(area, &series.label, (right, 5), TEXT, HPos::Left)?;
         let mark = match series.kind {
-            Kind::Line | Kind::Steps => [(right - 20, 10), (right - 6, 13)],
+            Kind::Line | Kind::Steps | Kind::Ranges => [(right - 20, 10), (right - 6, 13)],
             Kind::Area | Kind::Points | Kind::Bars(_) => [(right - 18, 6), (right - 6, 17)],
         };
         area.draw(&Rectangle::new(mark, series.color.rgb().filled())).map_err(told)?;
@@ -123,10 +123,11 @@ fn legend(area: &DrawingArea<Svg<'_>, Shift>, panel: &Panel) -> Drawn {
 
 fn draw_series(chart: &mut Chart<'_, '_>, series: &Series, x: &Scale, y: &Scale) -> Drawn {
     let color = series.color.rgb();
-    let is_stairs = matches!(series.kind, Kind::Steps | Kind::Area);
-    // Nothing is at the bottom of a logarithmic axis, if it is a step of a stair; else it is nowhere.
+    let is_cut = matches!(series.kind, Kind::Steps | Kind::Area | Kind::Ranges);
+    // Nothing is at the bottom of a logarithmic axis, if it is a step of a stair or the end of a range; else it
+    // is nowhere.
     let place = |&(at, value): &(f64, f64)| {
-        let value = if is_stairs && !y.has(value) { y.low() } else { value };
+        let value = if is_cut && !y.has(value) { y.low() } else { value };
         (x.has(at) && y.has(value)).then_some((at, value))
     };
     let points: Vec<_> = series.points.iter().filter_map(place).collect();
@@ -147,6 +148,9 @@ fn draw_series(chart: &mut Chart<'_, '_>, series: &Series, x: &Scale, y: &Scale)
         Kind::Points => {
             points.iter().try_for_each(|point| area.draw(&Circle::new(*point, 2, color.filled())))
         }
+        Kind::Ranges => points.chunks_exact(2).try_for_each(|ends| {
+            area.draw(&PathElement::new(ends.to_vec(), color.stroke_width(2)))
+        }),
         Kind::Bars(width) => points.iter().try_for_each(|(at, top)| {
             let corners = [(at - width / 2.0, *top), (at + width / 2.0, bottom)];
             area.draw(&Rectangle::new(corners, color.filled()))

@@ -58,6 +58,15 @@ pub enum Reason {
     BreaksOff(String),
 }
 
+/// As much of a cell as is shown: a cell may be a megabyte.
+pub(super) fn excerpt(text: &str) -> String {
+    const MOST: usize = 40;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// How many lines could not be used, and the first of them.
 #[derive(Debug, Clone, Default)]
 pub struct BadLines {

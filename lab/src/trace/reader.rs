@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use indicatif::{ProgressBar, ProgressStyle};
 use steadfast_core::Instant;
 
+use super::bad::excerpt;
 use super::cells::{Cells, Names, Part};
 use super::csv::Columns;
 use super::lines::{Length, Lines, MAX_LINE};
@@ -220,13 +221,13 @@ fn interpret(
     let id = if wanted.id { Some(Id::of(cells.need(Part::Id)?)) } else { None };
     let sequence = if wanted.sequence {
         let text = cells.need(Part::Sequence)?;
-        Some(text.parse().map_err(|_| Reason::NotASequence(text.to_owned()))?)
+        Some(text.parse().map_err(|_| Reason::NotASequence(excerpt(text)))?)
     } else {
         None
     };
     let outcome = match cells.get(Part::Outcome) {
         Some(text) if wanted.outcome != Use::None => {
-            Some(Outcome::of(text).ok_or_else(|| Reason::NotAnOutcome(text.to_owned()))?)
+            Some(Outcome::of(text).ok_or_else(|| Reason::NotAnOutcome(excerpt(text)))?)
         }
         None if wanted.outcome == Use::Needed => return Err(Reason::Without(Part::Outcome.name())),
         _ => None,
@@ -235,7 +236,7 @@ fn interpret(
     let time = cells.need(Part::Time)?;
     let nanos = stamps.nanos(time)?;
     let since = nanos - *origin.get_or_insert(nanos) + i128::from(FIRST.as_nanos());
-    let far = || Reason::FarAway(time.to_owned());
+    let far = || Reason::FarAway(excerpt(time));
     let at = u64::try_from(since).ok().filter(|at| *at < FAR).ok_or_else(far)?;
     Ok(Event { at: Instant::from_nanos(at), id, sequence, outcome })
 }

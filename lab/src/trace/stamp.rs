@@ -1,6 +1,7 @@
 //! Times as they are written: numbers in some unit, exactly, or RFC 3339.
 
 use super::Reason;
+use super::bad::excerpt;
 
 /// What a time is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -65,7 +66,7 @@ impl Stamps {
 
     /// Nanoseconds since whatever the trace counts from.
     pub(super) fn nanos(&mut self, text: &str) -> Result<i128, Reason> {
-        let none = || Reason::NotATime(text.to_owned());
+        let none = || Reason::NotATime(excerpt(text));
         let (found, nanos) = match decimal(text, self.unit.power()) {
             Some(nanos) if self.guesses => {
                 let unit = by_size(text).ok_or_else(none)?;
@@ -83,7 +84,7 @@ impl Stamps {
         }
         if found != self.unit {
             let (found, unit) = (found.name(), self.unit.name());
-            return Err(Reason::OtherUnit { text: text.to_owned(), found, unit });
+            return Err(Reason::OtherUnit { text: excerpt(text), found, unit });
         }
         Ok(nanos)
     }
