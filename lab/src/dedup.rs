@@ -7,7 +7,6 @@ use steadfast_deduplicator::{Deduplicator, Sighting, SipKeys};
 
 pub use self::options::Options;
 
-use self::options::LARGER;
 use crate::error::Error;
 use crate::plot::{Axis, Color, Figure, Panel};
 use crate::quantity::{bytes, count, duration, part};
@@ -46,7 +45,8 @@ impl Options {
         let clock = ManualClock::starting_at(FIRST);
         let keys = SipKeys::from_seed(self.seed);
         let window = self.config().build_with(clock.clone(), keys)?;
-        let larger = self.larger().build_with(clock.clone(), keys)?;
+        let larger = self.larger_config().map(|config| config.build_with(clock.clone(), keys));
+        let larger = larger.transpose()?;
         let wanted = Wanted { id: true, ..Wanted::default() };
         let mut source = Source::open(&self.trace, wanted, || self.made())?;
         let length = (!source.is_trace()).then_some(self.duration);
@@ -57,9 +57,11 @@ impl Options {
         for event in &mut source {
             let Some(id) = event.id else { continue };
             clock.set_now(event.at);
-            let is_fresh = insert(&window, &id).is_fresh();
+            let sighting = insert(&window, &id);
+            let is_fresh = sighting.is_fresh();
+            let better = larger.as_ref().map_or(sighting, |larger| insert(larger, &id));
             let bin = timeline.at(event.at);
-            if let Sighting::Duplicate { first_seen } = insert(&larger, &id) {
+            if let Sighting::Duplicate { first_seen } = better {
                 ages.add(event.at.saturating_duration_since(first_seen));
                 missed += u64::from(is_fresh);
                 bin.missed += u64::from(is_fresh);
@@ -93,11 +95,11 @@ impl Options {
         report.row("ids", count(all));
         report.row("fresh", part(stats.fresh, all));
         report.row("duplicates", part(stats.duplicates, all));
-        if self.compares() {
-            let name = format!("duplicates that it missed, and {LARGER} times the ids would not");
+        if let Some(larger) = self.larger() {
+            let name = format!("duplicates missed, that {} ids show", count(larger as u64));
             report.row(name, count(missed));
-            report.row("a duplicate comes after", ages.to_string());
         }
+        report.row("a duplicate comes after", ages.to_string());
         report.row("forgotten as their time was over", count(stats.expired));
         report.row("forgotten early, for others", count(stats.evicted));
         report.row("remembered at the end", count(window.len() as u64));

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use clap::Args;
 use steadfast_core::Instant;
-use steadfast_deduplicator::{Config, MAX_CAPACITY};
+use steadfast_deduplicator::Config;
 use steadfast_token_bucket::Rate;
 
 use crate::arrivals::{Arrivals, MADE, Pattern};
 use crate::quantity::{self, count, duration, rate_of};
 use crate::trace::{Event, Id, TraceOptions};
 
-/// How many times as large the window is that tells what the other one missed.
-pub(super) const LARGER: usize = 4;
+/// How many times as large the window is that tells what the other one missed, and how large at most: 120 MB.
+const LARGER: usize = 4;
+const LARGEST: usize = 4_000_000;
 
 /// What would a window of ids find?
 #[derive(Debug, Clone, Args)]
@@ -62,14 +63,16 @@ impl Options {
         self.ttl.map_or(config, |ttl| config.ttl(ttl))
     }
 
-    pub(super) fn larger(&self) -> Config {
-        let capacity = self.capacity.saturating_mul(LARGER).min(MAX_CAPACITY);
-        Config::new(capacity).renew(self.renew).wide(self.wide).shards(1)
+    /// The capacity of the window that tells what this one missed, if there is one.
+    pub(super) fn larger(&self) -> Option<usize> {
+        let larger = self.capacity.saturating_mul(LARGER).min(LARGEST);
+        (larger > self.capacity).then_some(larger)
     }
 
-    /// Whether the larger window is larger at all.
-    pub(super) const fn compares(&self) -> bool {
-        self.capacity < MAX_CAPACITY
+    /// That window, which forgets nothing in time.
+    pub(super) fn larger_config(&self) -> Option<Config> {
+        let config = |capacity| Config::new(capacity).renew(self.renew).wide(self.wide).shards(1);
+        self.larger().map(config)
     }
 
     pub(super) fn title(&self) -> String {

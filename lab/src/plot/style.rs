@@ -58,10 +58,14 @@ pub(super) const SMALL: f64 = 11.0 * 1.24;
 
 /// About how wide a text is, in pixels, at a size: no font is asked, so that it is the same everywhere.
 pub(super) fn width_of(text: &str, size: f64) -> i32 {
-    let narrow = text.chars().filter(|c| " .,:;'|!()[]fijlrt1".contains(*c)).count();
-    let wide = text.chars().count() - narrow;
+    let width_of = |c: char| match c {
+        ' ' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | '(' | ')' | 'f' | 'i' | 'j' | 'l'
+        | 'r' | 't' => 0.34,
+        'm' | 'w' | 'M' | 'W' | '@' | '%' => 0.92,
+        _ => 0.61,
+    };
     // OK: labels are short.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "see above")]
-    let width = ((wide as f64 * 0.60 + narrow as f64 * 0.34) * size / 1.24) as i32;
+    #[expect(clippy::cast_possible_truncation, reason = "see above")]
+    let width = (text.chars().map(width_of).sum::<f64>() * size / 1.24) as i32;
     width
 }
