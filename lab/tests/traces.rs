@@ -105,13 +105,14 @@ fn gzip_is_known_by_its_first_bytes_and_may_have_many_members() {
 
 #[test]
 fn marks_and_line_ends_of_other_systems_are_no_part_of_a_cell() {
-    let (events, bad) = read("\u{FEFF}time,id\r\n1,a\r\n2,b", Wanted { id: true, ..ALL_BUT });
+    let (events, bad) =
+        read("\u{FEFF}time,id\r\n1,a\r\n2,b", Wanted { id: true, ..Wanted::default() });
     assert_eq!(bad, []);
     assert_eq!(events[1].id, Some(Id::Text("b".into())));
     assert_eq!(events[0].id, Some(Id::Text("a".into())));
+    let (events, bad) = read("\u{FEFF}{\"t\":1}\r\n{\"t\":2}\r\n", Wanted::default());
+    assert_eq!((millis(&events), bad), (vec![0, 1_000], vec![]));
 }
-
-const ALL_BUT: Wanted = Wanted { id: false, sequence: false, outcome: Use::None };
 
 #[test]
 fn each_bad_line_is_counted_with_its_number_and_its_reason() {
