@@ -7,7 +7,7 @@
 #   statement with an order of its own.
 # - Every `// RACE:` comment names in backticks a loom model that exists. After `Model:` all names
 #   have to; a name that ends in `…` stands for those that begin so.
-# - No `unsafe`, and `forbid(unsafe_code)` in every lib.rs; and, in all tests as well, nothing left
+# - No `unsafe`, and `forbid(unsafe_code)` in every lib.rs; and, in all tests and in the lab as well, nothing left
 #   to do and nothing ignored.
 #
 # Prints how many there are of each of the three labels.
@@ -22,7 +22,7 @@ models=$(find crates -path '*/tests/loom.rs' -exec awk '
     test && match($0, /fn [a-z0-9_]+/) { print substr($0, RSTART + 3, RLENGTH - 3); test = 0 }
 ' {} +)
 
-find crates $([ ! -d tests ] || echo tests) -name '*.rs' -print0 |
+find crates $(ls -d tests lab 2>/dev/null) -name '*.rs' -print0 |
     sort -z |
     MODELS=$models xargs -0 awk '
     BEGIN {
