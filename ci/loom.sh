@@ -20,7 +20,7 @@ for models in crates/*/tests/loom.rs; do
     crate=${models%/tests/loom.rs}
     log=$CARGO_TARGET_DIR/$(basename "$crate").log
     cargo test --release --manifest-path "$crate/Cargo.toml" --test loom 2>&1 | tee "$log"
-    count=$(awk '/^test result: ok\./ { sum += $4 } END { print sum + 0 }' "$log")
+    count=$(passed_tests "$log")
     ((count > 0)) || fail "$models: no model ran"
     echo "$models: $count models"
     all=$((all + count))

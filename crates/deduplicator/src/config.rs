@@ -14,7 +14,11 @@ pub const MAX_CAPACITY: usize = 1 << 26;
 /// The most shards.
 pub const MAX_SHARDS: usize = 1_024;
 /// The most ids of all shards together.
-const MOST: usize = MAX_CAPACITY.saturating_mul(MAX_SHARDS);
+const MOST: usize = {
+    // The places of more, of two words each, would take more addresses than the target has.
+    let (of_all_shards, addressable) = (MAX_CAPACITY.saturating_mul(MAX_SHARDS), usize::MAX / 16);
+    if of_all_shards < addressable { of_all_shards } else { addressable }
+};
 /// As many ids as a shard is worth having for.
 #[cfg(feature = "wait")]
 const SHARD: usize = 4_096;
@@ -246,7 +250,7 @@ impl Config {
         let (high, stride) = if is_wide { (2, 3) } else { (0, 2) };
         let (first, stride) = if renews { (stride, stride + 1) } else { (0, stride) };
         let (payload, stride) = if has_payload { (stride, stride + 1) } else { (0, stride) };
-        let bytes = places as u64 * stride as u64 * 8 + lines as u64 * 64;
+        let bytes = window_bytes(places, stride, lines);
         if bytes > isize::MAX as u64 {
             return Err(ConfigError::NotAddressable { bytes });
         }
@@ -336,9 +340,20 @@ impl Config {
             if shards == 1 { self.capacity } else { with_margin(self.capacity / shards) };
         // It is a window of its own.
         let shard = Self { capacity, shards: None, ..*self };
-        shard.terms(true)?;
+        let Terms { places, stride, lines, .. } = shard.terms(true)?;
+        // OK: at most 2¹⁰ times 2³³.
+        let bytes = shards as u64 * window_bytes(places, stride, lines);
+        if usize::try_from(bytes).is_err() {
+            return Err(ConfigError::NotAddressable { bytes });
+        }
         Ok((shards, shard))
     }
+}
+
+/// What the memory of a window takes.
+const fn window_bytes(places: u32, stride: u32, lines: u32) -> u64 {
+    // OK: at most 1.5 × 2²⁶ places of 5 words, and 2²⁴ lines.
+    places as u64 * stride as u64 * 8 + lines as u64 * 64
 }
 
 /// `mean` and ten standard deviations: more than so many of the last ids fall into one of many shards

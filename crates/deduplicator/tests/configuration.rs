@@ -12,7 +12,10 @@ const NANOSECOND: Duration = Duration::from_nanos(1);
 const LONGEST: Duration = Duration::from_nanos(u64::MAX - 1);
 const TOO_LONG: Duration = Duration::from_nanos(u64::MAX);
 /// Of all shards together.
+#[cfg(target_pointer_width = "64")]
 const MOST: usize = MAX_CAPACITY * MAX_SHARDS;
+#[cfg(target_pointer_width = "32")]
+const MOST: usize = usize::MAX / 16;
 
 const OK: Config = Config::new(100);
 
@@ -59,10 +62,12 @@ mod numbers {
 
     #[test]
     fn a_capacity_from_1_to_the_most() {
+        let most: u64 = if usize::BITS == 64 { 68_719_476_736 } else { 268_435_455 };
+        assert_eq!(MOST as u64, most);
         for capacity in [0, MOST + 1, usize::MAX] {
             let error = ConfigError::CapacityOutOfRange { capacity, max: MOST };
             let given = capacity.to_string();
-            rejected(Config::new(capacity), error, &[&given, "1 to 68719476736"]);
+            rejected(Config::new(capacity), error, &[&given, &format!("1 to {MOST}")]);
         }
         for capacity in [1, MAX_CAPACITY, MAX_CAPACITY + 1, MOST] {
             accepted(Config::new(capacity));
@@ -77,7 +82,12 @@ mod numbers {
             let given = capacity.to_string();
             rejected_by_windows(Config::new(capacity), error, &[&given, "1 to 67108864"]);
         }
-        // With all that can be added, and without building it.
+    }
+
+    /// With all that can be added, and without building it.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn one_window_of_the_most_has_room_for_all_that_can_be_added() {
         for config in [Config::new(MAX_CAPACITY), Config::new(MAX_CAPACITY).dense(true)] {
             for config in [config, config.renew(true), config.wide(true).renew(true)] {
                 assert!(config.lines() * 15 >= MAX_CAPACITY && config.words() > 2 * MAX_CAPACITY);
@@ -88,7 +98,8 @@ mod numbers {
     #[test]
     fn a_shard_with_its_margin_is_a_window_too() {
         let keys = SipKeys::from_seed(1);
-        for (capacity, shards) in [(2 * MAX_CAPACITY, 2), (MOST, MAX_SHARDS)] {
+        for shards in [2, 1 << (MOST / MAX_CAPACITY).ilog2()] {
+            let capacity = MAX_CAPACITY * shards;
             let ids = Config::new(capacity).shards(shards).build_with(ManualClock::new(), keys);
             let error = ids.map(drop).expect_err("there is no room for the margin");
             assert!(matches!(error, ConfigError::CapacityOutOfRange { max: MAX_CAPACITY, .. }));
@@ -97,7 +108,9 @@ mod numbers {
 
     #[test]
     fn shards_are_a_power_of_two_up_to_the_most() {
-        for shards in [0, 3, 6, 1_000, MAX_SHARDS + 1, 2 * MAX_SHARDS, usize::MAX, 1 << 63] {
+        for shards in
+            [0, 3, 6, 1_000, MAX_SHARDS + 1, 2 * MAX_SHARDS, usize::MAX, usize::MAX / 2 + 1]
+        {
             let error = ConfigError::ShardsOutOfRange { shards, max: MAX_SHARDS };
             let given = shards.to_string();
             rejected(Config::new(MOST).shards(shards), error, &[&given, "power of two", "1024"]);
@@ -207,7 +220,7 @@ mod rates {
             assert_eq!(Config::within(ttl, per_second), Err(error));
         }
         // Just as many as there are numbers.
-        rejected(capacity(Duration::from_secs(1), u64::MAX), error, &[]);
+        rejected(capacity(Duration::from_secs(1), usize::MAX as u64), error, &[]);
     }
 
     #[test]
@@ -223,7 +236,9 @@ mod memory {
 
     #[test]
     fn an_id_takes_30_bytes_or_24_and_8_more_a_place_for_what_is_added() {
-        for capacity in [1_000, 65_536, 1_000_000, MAX_CAPACITY] {
+        // Wide, the most that one window may have is more than 32 bits address.
+        let many = if usize::BITS == 64 { MAX_CAPACITY } else { MAX_CAPACITY / 2 };
+        for capacity in [1_000, 65_536, 1_000_000, many] {
             let config = Config::new(capacity);
             assert!(bytes(config) <= 30 * capacity, "{}", bytes(config));
             assert!(bytes(config.dense(true)) <= 24 * capacity, "{}", bytes(config.dense(true)));
@@ -251,8 +266,25 @@ mod memory {
 
     #[test]
     fn more_than_there_are_addresses_is_said_in_bytes() {
-        // No target that runs tests has so few.
         says(ConfigError::NotAddressable { bytes: 1 << 32 }, &["4294967296 bytes", "smaller"]);
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "32")]
+    fn no_window_takes_more_than_there_are_addresses() {
+        let config = Config::new(MAX_CAPACITY).wide(true).renew(true);
+        let error = config.state().map(drop).expect_err("some 3.9 GiB in one piece");
+        assert!(matches!(error, ConfigError::NotAddressable { bytes } if bytes > 1 << 31));
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "32")]
+    fn all_shards_together_take_no_more_than_there_are_addresses() {
+        for config in [Config::new(MOST), Config::new(MOST).shards(MAX_SHARDS)] {
+            let ids = config.build_with(ManualClock::new(), SipKeys::from_seed(1));
+            let error = ids.map(drop).expect_err("each shard could be had, and all cannot");
+            assert!(matches!(error, ConfigError::NotAddressable { bytes } if bytes > 1 << 32));
+        }
     }
 }
 
