@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-proofs=(labels format crates deny tests clippy docs features msrv no-std fuzz loom)
+proofs=(labels format crates deny tests clippy docs features msrv no-std thirty-two-bits sanitizers fuzz loom)
 
 for script in ci/*.sh; do
     name=$(basename "$script" .sh)
@@ -26,9 +26,9 @@ for name in "${proofs[@]}"; do
     fi
     took=$((SECONDS - start))
     echo "=== $name: $took s"
-    summary+=$(printf '%-10s %5d s' "$name" "$took")$'\n'
+    summary+=$(printf '%-15s %5d s' "$name" "$took")$'\n'
 done
 
 printf '\n%s' "$summary"
-printf '%-10s %5d s\n' total "$SECONDS"
+printf '%-15s %5d s\n' total "$SECONDS"
 echo "proofs: ${#proofs[@]} passed, 0 failed"
