@@ -16,7 +16,7 @@
 #
 # x86 has what the last two do without, so that `portable-atomic` is told that it has not, by the
 # flags that its build script gives to old compilers (its build.rs: `NO_ATOMIC_CAS`,
-# `NO_ATOMIC_64`). They are not its public interface; a test that is added to the copy fails if they
+# `NO_ATOMIC_64`, and without assembly, which for x86 would do 64 bits). They are not its public interface; a test that is added to the copy fails if they
 # had no effect. No other crate and nothing of `std` gets them.
 #
 # The target of `rustup target add i686-unknown-linux-gnu` is used if it is there. Otherwise `std` is
@@ -110,7 +110,7 @@ run() {
 without() {
     forced=(--features portable-atomic -Zprofile-rustflags --config
         "profile.dev.package.portable-atomic.rustflags = [$(printf '"--cfg", "portable_atomic_%s", ' \
-            no_cfg_target_has_atomic "$@")]")
+            no_cfg_target_has_atomic no_asm "$@")]")
 }
 
 run native <<'END'
