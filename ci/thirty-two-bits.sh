@@ -15,9 +15,10 @@
 # | critical-section | `portable-atomic`: all take a critical section, which is a mutex here | thumbv6m-none-eabi |
 #
 # x86 has what the last two do without, so that `portable-atomic` is told that it has not, by the
-# flags that its build script gives to old compilers (its build.rs: `NO_ATOMIC_CAS`,
-# `NO_ATOMIC_64`, and without assembly, which for x86 would do 64 bits). They are not its public interface; a test that is added to the copy fails if they
-# had no effect. No other crate and nothing of `std` gets them.
+# flags that its build script gives to old compilers (its build.rs: `no_atomic_cas`,
+# `no_atomic_64`), and that it can use no assembly, which for x86 wants 64 bits. They are not its
+# public interface; a test that is added to the copy fails if they had no effect. No other crate and
+# nothing of `std` gets them.
 #
 # The target of `rustup target add i686-unknown-linux-gnu` is used if it is there. Otherwise `std` is
 # compiled from source: of the `rust-src` component, or of Debian's packages (see lib.sh), for which
