@@ -1,20 +1,30 @@
 #!/usr/bin/env bash
 # Runs every proof, the cheapest first, and stops at the first that fails.
 #
+#   ci/all.sh [--long]
+#
+# With `--long` also those that take too long for every change.
+#
 # Time: the sum of the proofs, printed at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-proofs=(labels format crates deny tests clippy docs features msrv no-std thirty-two-bits sanitizers fuzz loom)
+proofs=(labels format crates deny tests soak clippy docs features msrv no-std bare-metal thirty-two-bits
+    sanitizers public-api fuzz loom)
+long=(mutations)
 
 for script in ci/*.sh; do
     name=$(basename "$script" .sh)
     case $name in all | lib) continue ;; esac
-    if [[ " ${proofs[*]} " != *" $name "* ]]; then
+    if [[ " ${proofs[*]} ${long[*]} " != *" $name "* ]]; then
         echo "FAILED: $script is not in the list of ci/all.sh" >&2
         exit 1
     fi
 done
+
+if [ "${1:-}" = --long ]; then
+    proofs+=("${long[@]}")
+fi
 
 summary=
 for name in "${proofs[@]}"; do
@@ -26,9 +36,9 @@ for name in "${proofs[@]}"; do
     fi
     took=$((SECONDS - start))
     echo "=== $name: $took s"
-    summary+=$(printf '%-15s %5d s' "$name" "$took")$'\n'
+    summary+=$(printf '%-10s %5d s' "$name" "$took")$'\n'
 done
 
 printf '\n%s' "$summary"
-printf '%-15s %5d s\n' total "$SECONDS"
+printf '%-10s %5d s\n' total "$SECONDS"
 echo "proofs: ${#proofs[@]} passed, 0 failed"

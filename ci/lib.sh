@@ -65,6 +65,30 @@ use_msrv_toolchain() {
     [[ $("$RUSTC" --version) == "rustc $msrv."* ]] || fail "this is not Rust $msrv"
 }
 
+# bare_metal_toolchain TARGET: makes bare_cargo a cargo, with flags to go last, for a target without an
+# operating system: the usual one if the target is installed, otherwise one that compiles `core`.
+bare_metal_toolchain() {
+    if compgen -G "$(rustc --print target-libdir --target "$1")/libcore-*.rlib" >/dev/null; then
+        bare_cargo=(cargo) bare_flags=(--target "$1")
+    else
+        old_cargo=cargo
+        has_library_source rustc || use_msrv_toolchain >/dev/null
+        bare_cargo=(env RUSTC_BOOTSTRAP=1 "$old_cargo")
+        bare_flags=(--target "$1" -Zbuild-std=core,alloc)
+    fi
+}
+
+# apt_package COMMAND PACKAGE: installs a Debian package unless its command is there.
+apt_package() {
+    command -v "$1" >/dev/null && return
+    local root=()
+    [ "$(id -u)" = 0 ] || root=(sudo)
+    command -v apt-get >/dev/null || fail "no $1: install it (Debian has it in the package $2)"
+    "${root[@]}" apt-get update -qq
+    "${root[@]}" apt-get install -qq --no-install-recommends "$2" >/dev/null
+    command -v "$1" >/dev/null || fail "no $1 in Debian's package $2"
+}
+
 # has_library_source RUSTC: is the source of `core` beside this compiler?
 has_library_source() {
     [ -f "$("$1" --print sysroot)/lib/rustlib/src/rust/library/core/src/lib.rs" ]

@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/lib.sh
 # The models that exist, so that none is lost unseen. Raise it with each new one.
-MINIMUM=166
+MINIMUM=169
 
 export LOOM_MAX_PREEMPTIONS=${LOOM_MAX_PREEMPTIONS:-3}
 export CARGO_TARGET_DIR=$target_dir/loom RUSTFLAGS="--cfg loom"

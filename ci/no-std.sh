@@ -20,19 +20,6 @@ probe=$target_dir/no-std/probe
 export CARGO_TARGET_DIR=$target_dir/no-std/target
 built=0
 
-# bare_metal TARGET CARGO-ARGUMENTS...: `cargo …` for a target without an operating system.
-bare_metal() (
-    target=$1
-    shift
-    if compgen -G "$(rustc --print target-libdir --target "$target")/libcore-*.rlib" >/dev/null; then
-        cargo "$@" --target "$target"
-    else
-        old_cargo=cargo
-        has_library_source rustc || use_msrv_toolchain >/dev/null
-        RUSTC_BOOTSTRAP=1 "$old_cargo" "$@" --target "$target" -Zbuild-std=core,alloc
-    fi
-)
-
 # probe TARGET ATOMICS FEATURE: builds a crate that depends on every shipped one.
 probe() {
     local features='' dependencies=''
@@ -60,7 +47,10 @@ probe() {
 
     local library=$CARGO_TARGET_DIR/$1/debug/libprobe.rlib
     rm -f "$library"
-    bare_metal "$1" build --quiet --manifest-path "$probe/Cargo.toml"
+    (
+        bare_metal_toolchain "$1"
+        "${bare_cargo[@]}" build --quiet --manifest-path "$probe/Cargo.toml" "${bare_flags[@]}"
+    )
     [ -f "$library" ] || fail "nothing was built for $1"
     echo "$1, atomics: $2, features: $3"
     built=$((built + 1))

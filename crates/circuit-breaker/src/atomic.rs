@@ -188,7 +188,7 @@ impl Config {
         ///
         /// If there can be no such breaker, or `N` is too small: in a `static`, it does not compile.
         /// Without the `std` feature also if its break grows, as nothing seeds its jitter: see
-        /// [`build_in`](Self::build_in).
+        /// [`build_static_with`](Self::build_static_with).
         ///
         /// # Examples
         ///
@@ -202,12 +202,57 @@ impl Config {
         pub const fn build_static<const N: usize>(
             self,
         ) -> CircuitBreaker<SystemClock, [AtomicU64; N]> {
+            let seed = Seed { word: AtomicU64::new(0), given: false };
+            self.made_static(SystemClock, seed)
+        }
+    }
+
+    const_unless_loom! {
+        /// The breaker in an array of `N` words, for a `static`, on a clock of yours, with a seed of yours
+        /// for the jitter of growing breaks. `N` is [`Terms::words`](crate::state::Terms::words).
+        ///
+        /// # Panics
+        ///
+        /// If there can be no such breaker, or `N` is too small: in a `static`, it does not compile.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use steadfast_circuit_breaker::{AtomicU64, CircuitBreaker, Config, Phase};
+        /// use steadfast_core::{Clock, Instant};
+        ///
+        /// #[derive(Clone, Copy)]
+        /// struct Ticks;
+        /// impl Clock for Ticks {
+        ///     fn now(&self) -> Instant { Instant::ZERO }    // an interrupt's count
+        /// }
+        ///
+        /// const CONFIG: Config = Config::new().consecutive_failures(3);
+        /// static BREAKER: CircuitBreaker<Ticks, [AtomicU64; 2]> = CONFIG.build_static_with(Ticks, 7);
+        ///
+        /// assert_eq!(BREAKER.phase(), Phase::Closed);
+        /// ```
+        pub const fn build_static_with<C: Copy, const N: usize>(
+            self,
+            clock: C,
+            seed: u64,
+        ) -> CircuitBreaker<C, [AtomicU64; N]> {
+            self.made_static(clock, Seed { word: AtomicU64::new(seed), given: true })
+        }
+    }
+
+    const_unless_loom! {
+        const fn made_static<C: Copy, const N: usize>(
+            self,
+            clock: C,
+            seed: Seed,
+        ) -> CircuitBreaker<C, [AtomicU64; N]> {
             let terms = match self.terms() {
                 Ok(terms) => terms,
                 Err(error) => panic!("{}", error.const_message()),
             };
             assert!(N >= terms.words(), "too few words of memory: see `Terms::words`");
-            assert!(SEEDS_ITSELF || !terms.is_jittered(), "a growing break needs a seed");
+            assert!(seed.given || SEEDS_ITSELF || !terms.is_jittered(), "a growing break needs a seed");
             let words = Words {
                 control: AtomicU64::new(FIRST),
                 since: [AtomicU64::new(0), AtomicU64::new(0)],
@@ -217,8 +262,7 @@ impl Config {
                 opened: AtomicU64::new(0),
             };
             let memory = zeros();
-            let seed = Seed { word: AtomicU64::new(0), given: false };
-            self.made(State::with_words(terms, words, memory), SystemClock, seed)
+            self.made(State::with_words(terms, words, memory), clock, seed)
         }
     }
 

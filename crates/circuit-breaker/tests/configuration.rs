@@ -12,7 +12,7 @@ use steadfast_circuit_breaker::{
     AtomicU64, CircuitBreaker, Config, ConfigError, EveryError, Judged, Keyed, MAX_CALLS,
     MAX_CONSECUTIVE, MAX_PROBES, MAX_SLICES, MIN_SLICE, Permit, Phase, Window,
 };
-use steadfast_core::{Instant, ManualClock, SystemClock};
+use steadfast_core::{Clock, Instant, ManualClock, SystemClock};
 
 const NANOSECOND: Duration = Duration::from_nanos(1);
 /// The longest that is counted in nanoseconds.
@@ -282,6 +282,31 @@ mod memory {
         Err(_) => 0,
     };
     static BREAKER: CircuitBreaker<SystemClock, [AtomicU64; WORDS]> = CONFIG.build_static();
+
+    #[derive(Clone, Copy)]
+    struct Stopped;
+
+    impl Clock for Stopped {
+        fn now(&self) -> Instant {
+            Instant::from_nanos(5)
+        }
+    }
+
+    static ON_A_CLOCK_OF_ITS_OWN: CircuitBreaker<Stopped, [AtomicU64; WORDS]> =
+        CONFIG.build_static_with(Stopped, 7);
+
+    #[test]
+    fn a_static_breaker_can_have_a_clock_and_a_seed_of_ones_own() {
+        let breaker = &ON_A_CLOCK_OF_ITS_OWN;
+        let other = CONFIG.build_seeded(Stopped, 7).expect("valid");
+        for _ in 0..2 {
+            assert!(breaker.call(|| Err::<(), _>(())).is_err());
+            assert!(other.call(|| Err::<(), _>(())).is_err());
+        }
+        assert_eq!(breaker.phase(), Phase::Open);
+        let refusal = breaker.try_acquire().map(|_| ());
+        assert_eq!(refusal, other.try_acquire().map(|_| ()), "the same break from the same seed");
+    }
 
     #[test]
     fn a_static_breaker_does_what_others_do() {

@@ -667,8 +667,9 @@ fn late_bad_call_is_put_in_its_slot_once() {
     fn fail(breaker: &Shared, times: u32) {
         (0..times).for_each(|_| permit(breaker, at(1)).failure_at(at(1)));
     }
-    // The ring goes round while one of them is late.
-    for (size, one, other, bad) in [(2, 1, 3, 2), (3, 2, 2, 3), (1, 1, 1, 1)] {
+    // The ring goes round while one of them is late; in the last, and somebody else has put a later one
+    // in its slot by then.
+    for (size, one, other, bad) in [(2, 1, 3, 2), (3, 2, 2, 3), (1, 1, 1, 1), (3, 1, 5, 3)] {
         model(move || {
             let breaker = shared(measuring(Window::calls(size)));
             // Measures, and does not trip.
@@ -848,6 +849,49 @@ fn a_slice_that_leaves_the_window_trips_nothing() {
         |breaker, _| call(breaker, true, at(12)),
         |breaker, _| call(breaker, false, at(13)),
         |breaker| assert_eq!(breaker.phase_at(at(13)), Phase::Closed),
+    );
+}
+
+#[test]
+fn a_move_to_far_ahead_trips_nothing() {
+    // A bad call among four good ones in the slice that is left, and another one comes: without the good
+    // ones the rate would be 1.
+    let window = Window::time(secs(3)).slices(3).minimum(2);
+    beside(
+        move || {
+            let breaker = shared(measuring(window).failure_rate(0.6, window));
+            (0..4).for_each(|_| permit(&breaker, at(12)).success_at(at(12)));
+            permit(&breaker, at(12)).failure_at(at(12));
+            let (one, other) = (permit(&breaker, at(12)), permit(&breaker, at(12)));
+            (breaker, Some(one), Some(other))
+        },
+        |_, permit| permit.unwrap().failure_at(at(12)),
+        |_, permit| permit.unwrap().success_at(at(100_000)),
+        |breaker| assert_eq!(breaker.phase_at(at(12)), Phase::Closed),
+    );
+}
+
+#[test]
+fn a_slice_that_comes_round_again_counts_nothing_of_before() {
+    // Of slices that are so far apart, which have the same of three slots, it cannot tell one from the
+    // other.
+    const ROUND: u64 = 3 << 15;
+    let window = Window::time(secs(3)).slices(3).minimum(2);
+    beside(
+        move || {
+            let breaker = shared(measuring(window).failure_rate(0.6, window));
+            (0..3).for_each(|_| permit(&breaker, at(12)).success_at(at(12)));
+            (0..4).for_each(|_| permit(&breaker, at(12)).failure_at(at(12)));
+            let (one, other) = (permit(&breaker, at(12)), permit(&breaker, at(12)));
+            (breaker, Some(one), Some(other))
+        },
+        |_, permit| permit.unwrap().failure_at(at(12 + ROUND)),
+        |_, permit| permit.unwrap().success_at(at(12 + ROUND)),
+        |breaker| {
+            assert_eq!(breaker.phase_at(at(12 + ROUND)), Phase::Closed);
+            let tally = breaker.metrics_at(at(12 + ROUND)).failures_by_time;
+            assert_eq!(tally, Some(Tally { calls: 2, bad: 1 }));
+        },
     );
 }
 
@@ -1282,16 +1326,28 @@ fn a_wait_that_is_dropped_as_its_turn_comes_passes_it_on() {
 
 #[test]
 fn a_newcomer_never_overtakes_who_waits() {
-    model(|| {
-        let (breaker, probe) = one_probe();
-        let head = joined(&breaker);
-        let reporter = thread::spawn(move || drop(probe));
-        assert!(try_permit(&breaker, NOW).is_none());
-        let probe = block_on(head).unwrap();
-        reporter.join().unwrap();
-        drop(probe);
-        assert_at_rest(&breaker, 1);
-    });
+    for newcomer_begins in [false, true] {
+        model(move || {
+            let (breaker, probe) = one_probe();
+            let head = joined(&breaker);
+            let comes = |breaker: &Shared| assert!(try_permit(breaker, NOW).is_none());
+            let theirs = Arc::clone(&breaker);
+            let thread = if newcomer_begins {
+                let thread = thread::spawn(move || comes(&theirs));
+                drop(probe);
+                thread
+            } else {
+                let thread = thread::spawn(move || drop(probe));
+                comes(&breaker);
+                thread
+            };
+            // Before the first in line has looked, who was told.
+            thread.join().unwrap();
+            let probe = block_on(head).unwrap();
+            drop(probe);
+            assert_at_rest(&breaker, 1);
+        });
+    }
 }
 
 #[test]

@@ -13,17 +13,17 @@ use crate::state::{LANES, Line, MOST_BITS, State};
 pub const MAX_CAPACITY: usize = 1 << 26;
 /// The most shards.
 pub const MAX_SHARDS: usize = 1_024;
+/// The most ids that one of several shards has for its share: the rest is for its margin.
+const MAX_SHARE: usize = MAX_CAPACITY / 2;
 /// The most ids of all shards together.
 const MOST: usize = {
     // The places of more, of two words each, would take more addresses than the target has.
-    let (of_all_shards, addressable) = (MAX_CAPACITY.saturating_mul(MAX_SHARDS), usize::MAX / 16);
+    let (of_all_shards, addressable) = (MAX_SHARE.saturating_mul(MAX_SHARDS), usize::MAX / 16);
     if of_all_shards < addressable { of_all_shards } else { addressable }
 };
-/// As many ids as a shard is worth having for.
-#[cfg(feature = "wait")]
+/// As many ids as a shard is worth having for: with fewer, the margin would be more than a sixth.
 const SHARD: usize = 4_096;
 /// As many shards as there are unless something else is said, if there are enough ids.
-#[cfg(feature = "wait")]
 const USUAL_SHARDS: usize = 8;
 /// How long a claim is held unless something else is said.
 const LEASE: Duration = Duration::from_secs(60);
@@ -66,7 +66,7 @@ pub struct Config {
 
 /// A checked [`Config`] of one window: what the pure machine is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
+pub(crate) struct Terms {
     pub(crate) capacity: u32,
     /// How many positions the ring has: more than the capacity, so that some may be holes.
     pub(crate) places: u32,
@@ -93,11 +93,17 @@ impl Terms {
         // target's addresses.
         self.places as usize * self.stride as usize
     }
+
+    /// What its memory takes.
+    const fn bytes(&self) -> u64 {
+        // OK: at most 1.5 × 2²⁶ positions of at most 5 words, and 2²⁴ lines.
+        self.places as u64 * self.stride as u64 * 8 + self.lines as u64 * 64
+    }
 }
 
 impl Config {
-    /// The last `capacity` ids, each until so many others have come after it: 1 to [`MAX_CAPACITY`] (a
-    /// shared window has as many shards as that takes).
+    /// The last `capacity` ids, each until so many others have come after it: 1 to [`MAX_CAPACITY`] in one
+    /// window, and up to half as many in each shard of a shared one, of which there are as many as that takes.
     pub const fn new(capacity: usize) -> Self {
         Self {
             capacity,
@@ -112,16 +118,18 @@ impl Config {
         }
     }
 
-    /// All ids of the last `ttl`, of which at most so many a second come: the capacity is what that takes.
-    /// Whether more came than were promised is in [`Stats::evicted`](crate::Stats::evicted).
+    /// All ids of the last `ttl`, of which at most so many come in any second, all at one moment if need be: the
+    /// capacity is `per_second` times the TTL in seconds, rounded up to whole ones. Whether more came than were
+    /// promised is in [`Stats::evicted`](crate::Stats::evicted).
     ///
     /// # Errors
     ///
     /// If that is more than can be counted.
     pub const fn within(ttl: Duration, per_second: u64) -> Result<Self, ConfigError> {
-        // OK: 2⁶⁴ seconds times 2⁶⁴ a second, and one second's worth more, are below 2¹²⁸.
-        let nanos = ttl.subsec_nanos() as u128 * per_second as u128;
-        let ids = ttl.as_secs() as u128 * per_second as u128 + nanos.div_ceil(1_000_000_000);
+        let part = if ttl.subsec_nanos() > 0 { 1 } else { 0 };
+        let secs = ttl.as_secs() as u128 + part;
+        // OK: at most 2⁶⁴ seconds times less than 2⁶⁴ a second.
+        let ids = secs * per_second as u128;
         if ids > usize::MAX as u128 {
             return Err(ConfigError::CapacityOutOfRange { capacity: usize::MAX, max: MOST });
         }
@@ -130,6 +138,11 @@ impl Config {
     }
 
     /// An id is forgotten this long after it was first seen, even if there is room. More than zero.
+    ///
+    /// It is as exact as the clock. The [coarse](steadfast_core::CoarseClock) one, which
+    /// [`build`](Config::build) takes, shows the last tick of the system: an id may be forgotten up to a tick
+    /// too early or too late, which is 10 milliseconds at most. For a TTL of which that is much, take another
+    /// with [`build_with`](Config::build_with).
     pub const fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
@@ -150,7 +163,9 @@ impl Config {
         self
     }
 
-    /// Less memory, 24 bytes an id instead of 30, for more time an operation.
+    /// Less memory for more time an operation: an id takes 24 bytes instead of 30 in a window of a million, and
+    /// 33 instead of 40 if it is [wide](Config::wide). What a window takes exactly is what
+    /// [`lines`](Config::lines) and [`words`](Config::words) say: 64 bytes a line, 8 a word.
     pub const fn dense(mut self, is_dense: bool) -> Self {
         self.is_dense = is_dense;
         self
@@ -159,7 +174,8 @@ impl Config {
     /// How many locks a shared window has: a power of two from 1 to [`MAX_SHARDS`]. With one, the window
     /// has its capacity exactly; otherwise it may remember a few more.
     ///
-    /// Without it: 8, or less for a small window.
+    /// Without it: 8, or fewer if a shard would have less than 4,096 ids, or more if one would have more than
+    /// half of [`MAX_CAPACITY`].
     pub const fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
         self
@@ -183,42 +199,90 @@ impl Config {
         self
     }
 
-    /// Checks it without building anything.
+    /// Checks it without building anything: a shared window that passes is built, if there is memory for it. A
+    /// window of one owner has to have a capacity of at most [`MAX_CAPACITY`], too, and claims, which take more
+    /// memory, may be too large for a target of 32 bits.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] names what was given and what is allowed.
     pub const fn check(&self) -> Result<(), ConfigError> {
+        match self.shape(false) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is wrong with a number, whatever the others are.
+    const fn fault(&self) -> Option<ConfigError> {
         if self.capacity == 0 || self.capacity > MOST {
-            return Err(ConfigError::CapacityOutOfRange { capacity: self.capacity, max: MOST });
+            return Some(ConfigError::CapacityOutOfRange { capacity: self.capacity, max: MOST });
         }
         if self.lease.is_zero() {
-            return Err(ConfigError::ZeroLease);
+            return Some(ConfigError::ZeroLease);
         }
         if self.max_claims == 0 {
-            return Err(ConfigError::ZeroClaims);
+            return Some(ConfigError::ZeroClaims);
         }
         if let Some(shards) = self.shards {
             if !shards.is_power_of_two() || shards > MAX_SHARDS {
-                return Err(ConfigError::ShardsOutOfRange { shards, max: MAX_SHARDS });
+                return Some(ConfigError::ShardsOutOfRange { shards, max: MAX_SHARDS });
             }
             if shards > self.capacity {
                 let Self { capacity, .. } = *self;
-                return Err(ConfigError::MoreShardsThanIds { shards, capacity });
+                return Some(ConfigError::MoreShardsThanIds { shards, capacity });
             }
         }
         match self.ttl {
-            Some(ttl) if ttl.is_zero() => Err(ConfigError::ZeroTtl),
-            Some(ttl) if saturating_nanos(ttl) == u64::MAX => Err(ConfigError::TtlTooLong { ttl }),
-            _ => Ok(()),
+            Some(ttl) if ttl.is_zero() => Some(ConfigError::ZeroTtl),
+            Some(ttl) if saturating_nanos(ttl) == u64::MAX => Some(ConfigError::TtlTooLong { ttl }),
+            _ => None,
+        }
+    }
+
+    /// How many shards a shared window has, and what each of them is: a window of its own, with room enough
+    /// that none gets more of the last `capacity` ids. With `has_payload`, each id has a payload's fingerprint.
+    pub(crate) const fn shape(&self, has_payload: bool) -> Result<(usize, Self), ConfigError> {
+        if let Some(fault) = self.fault() {
+            return Err(fault);
+        }
+        let Self { capacity, .. } = *self;
+        let shards = match self.shards {
+            Some(shards) => shards,
+            None => usual_shards(capacity),
+        };
+        let max = if shards == 1 { MAX_CAPACITY } else { MAX_SHARE.saturating_mul(shards) };
+        if capacity > max {
+            return Err(ConfigError::CapacityOutOfRange { capacity, max });
+        }
+        let room = if shards == 1 { capacity } else { with_margin(capacity.div_ceil(shards)) };
+        // No shard gets more than all.
+        let room = if room > capacity { capacity } else { room };
+        let shard = Self { capacity: room, shards: None, ..*self };
+        match shard.window(has_payload) {
+            Ok(terms) => {
+                // OK: at most 2¹⁰ times 2³³.
+                let bytes = shards as u64 * terms.bytes();
+                // OK: no target has addresses of more than 64 bits.
+                if bytes > usize::MAX as u64 {
+                    return Err(ConfigError::NotAddressable { bytes });
+                }
+                Ok((shards, shard))
+            }
+            Err(error) => Err(error),
         }
     }
 
     /// The checked numbers of one window. With `has_payload`, each id has a payload's fingerprint.
     pub(crate) const fn terms(&self, has_payload: bool) -> Result<Terms, ConfigError> {
-        if let Err(error) = self.check() {
-            return Err(error);
+        match self.check() {
+            Ok(()) => self.window(has_payload),
+            Err(error) => Err(error),
         }
+    }
+
+    /// The same of numbers without a fault of their own.
+    const fn window(&self, has_payload: bool) -> Result<Terms, ConfigError> {
         let Self { capacity, renews, is_wide, is_dense, .. } = *self;
         if capacity > MAX_CAPACITY {
             return Err(ConfigError::CapacityOutOfRange { capacity, max: MAX_CAPACITY });
@@ -238,8 +302,15 @@ impl Config {
         // Half of it until the holes are pushed out, and half for what comes meanwhile.
         let half = if spare < 16 { 8 } else { spare / 2 };
         let (crowded, places) = (capacity + half, capacity + 2 * half);
+        // So many steps with each id that comes: all positions are looked at before the other half is used.
         let pushes = (crowded + 1).div_ceil(half - 1);
-        let lines = capacity.div_ceil(if is_dense { 10 } else { 7 });
+        // About half of the 15 lanes of a line are in use, or 11: so few lines are full. Of wide fingerprints
+        // half a lane more, so that they take 40 bytes in a shared window.
+        let lines = match (is_dense, is_wide) {
+            (true, _) => capacity.div_ceil(11),
+            (false, true) => (2 * capacity).div_ceil(15),
+            (false, false) => capacity.div_ceil(7),
+        };
         // A line is refreshed every eighth time that the ring moves on. What was dead then, just before
         // the oldest position, is dead still when all others have been, though the ring is full.
         let bits = (places + 8 * lines + 2).ilog2() + 1;
@@ -250,12 +321,8 @@ impl Config {
         let (high, stride) = if is_wide { (2, 3) } else { (0, 2) };
         let (first, stride) = if renews { (stride, stride + 1) } else { (0, stride) };
         let (payload, stride) = if has_payload { (stride, stride + 1) } else { (0, stride) };
-        let bytes = window_bytes(places, stride, lines);
-        if bytes > isize::MAX as u64 {
-            return Err(ConfigError::NotAddressable { bytes });
-        }
         let mask = (1 << bits) - 1;
-        Ok(Terms {
+        let terms = Terms {
             capacity,
             places,
             lines,
@@ -268,7 +335,12 @@ impl Config {
             high,
             first,
             payload,
-        })
+        };
+        let bytes = terms.bytes();
+        if bytes > isize::MAX as u64 {
+            return Err(ConfigError::NotAddressable { bytes });
+        }
+        Ok(terms)
     }
 
     /// How many lines [`Fixed`](crate::Fixed) memory needs.
@@ -324,44 +396,30 @@ impl Config {
         memory.lines_mut().fill(Line::EMPTY);
         Ok(State::with_terms(terms, memory, ()))
     }
-
-    /// How many shards there are, and what each of them is: a power of two, and enough room that no shard
-    /// gets more than that of the last `capacity` ids.
-    #[cfg(feature = "wait")]
-    pub(crate) fn sharded(&self) -> Result<(usize, Self), ConfigError> {
-        self.check()?;
-        let shards = self.shards.unwrap_or_else(|| {
-            let needed = self.capacity.div_ceil(MAX_CAPACITY / 2).next_power_of_two();
-            let usual = (self.capacity / SHARD).clamp(1, USUAL_SHARDS);
-            // OK: at least 1.
-            needed.max(1 << usual.ilog2())
-        });
-        let capacity =
-            if shards == 1 { self.capacity } else { with_margin(self.capacity / shards) };
-        // It is a window of its own.
-        let shard = Self { capacity, shards: None, ..*self };
-        let Terms { places, stride, lines, .. } = shard.terms(true)?;
-        // OK: at most 2¹⁰ times 2³³.
-        let bytes = shards as u64 * window_bytes(places, stride, lines);
-        if usize::try_from(bytes).is_err() {
-            return Err(ConfigError::NotAddressable { bytes });
-        }
-        Ok((shards, shard))
-    }
 }
 
-/// What the memory of a window takes.
-const fn window_bytes(places: u32, stride: u32, lines: u32) -> u64 {
-    // OK: at most 1.5 × 2²⁶ places of 5 words, and 2²⁴ lines.
-    places as u64 * stride as u64 * 8 + lines as u64 * 64
+/// As many as there are unless something else is said: a power of two, not more than the ids are worth and not
+/// fewer than they need.
+const fn usual_shards(capacity: usize) -> usize {
+    let needed = capacity.div_ceil(MAX_SHARE).next_power_of_two();
+    let worth = if capacity < 2 * SHARD {
+        1
+    } else if capacity / SHARD > USUAL_SHARDS {
+        USUAL_SHARDS
+    } else {
+        1 << (capacity / SHARD).ilog2()
+    };
+    if needed < worth { worth } else { needed }
 }
 
-/// `mean` and ten standard deviations: more than so many of the last ids fall into one of many shards
-/// once in 10²³.
-#[cfg(feature = "wait")]
-fn with_margin(mean: usize) -> usize {
-    // OK: the mean is at most 2³⁶, and a root of it below its tenth, or 10 more.
-    mean + 10 * mean.isqrt() + 10
+/// Room for a share of the last ids: more than that of them fall into one of many shards once in 10²³.
+///
+/// Each falls into it with the same probability, whatever became of the others, so that Bernstein's inequality
+/// holds: their number is above its mean `μ` by `t` with a probability below `exp(-t² / (2μ + 2t/3))`. That is
+/// `exp(-53)`, or 9.6 × 10⁻²⁴, for `t = 53/3 + √(53²/9 + 106μ)`.
+const fn with_margin(mean: usize) -> usize {
+    // OK: the mean is at most 2²⁵.
+    mean + 18 + (312 + 106 * mean).isqrt() + 1
 }
 
 /// Why there can be no such deduplicator.

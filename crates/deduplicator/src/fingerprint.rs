@@ -4,6 +4,7 @@
 use alloc::string::String;
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
+use core::fmt;
 use core::hash::{BuildHasher, Hash, Hasher};
 
 use siphasher::sip::SipHasher13;
@@ -15,7 +16,7 @@ pub struct Fingerprint {
     /// The low half: all of it, unless the window is [wide](crate::Config::wide). Its bits should all be as
     /// good as random.
     pub low: u64,
-    /// The high half.
+    /// The high half: 0, unless the window is wide.
     pub high: u64,
 }
 
@@ -35,7 +36,9 @@ impl Fingerprint {
         (((self.low >> 32) * lines as u64) >> 32) as usize
     }
 
-    /// One of so many shards, a power of two: bits that neither of the others looks at.
+    /// One of so many shards, a power of two: by the lowest bits. The line is chosen by the upper half, and the
+    /// tag is made of bits above the stamp's, so that ids of one shard differ in both as all ids do. (Of a
+    /// thousand shards of a few dozen ids, 3 of the tag's 25 bits are the shard's: the others will do.)
     #[cfg(feature = "wait")]
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "less than the number of shards")]
@@ -47,19 +50,20 @@ impl Fingerprint {
 
 /// Something that can be told from others: what is deduplicated by.
 ///
-/// | type | fingerprint | is it exact? |
-/// |---|---|---|
-/// | integers of up to 64 bits, `char`, `[u8; 8]` | mixed with a secret, one to one | yes |
-/// | `u128`, `i128`, `[u8; 16]` (a UUID) | mixed with a secret, one to one, in a [wide](crate::Config::wide) window; otherwise hashed | if wide |
-/// | `str`, `String`, `[u8]`, `Vec<u8>` | hashed with a secret | no |
-/// | [`Hashed`] of anything that is `Hash` | hashed with a secret | no |
+/// | kind | types | fingerprint | is it exact? |
+/// |---|---|---|---|
+/// | numbers | integers of up to 64 bits, `char` | mixed with a secret, one to one | yes |
+/// | large numbers | `u128`, `i128` | mixed with a secret, one to one, in a [wide](crate::Config::wide) window; otherwise hashed | if wide |
+/// | texts and bytes | `str`, `String`, `[u8]`, `[u8; N]`, `Vec<u8>` | hashed with a secret | no |
+/// | anything that is `Hash` | [`Hashed`] | hashed with a secret | no |
 ///
-/// A hashed id is taken for another with probability `n / 2⁶⁴`, where `n` is how many ids are remembered:
-/// with a million of them, once in 18 million million new ids; `n / 2¹²⁸` in a wide window. As does an exact
-/// one for a hashed one, if a window has both.
+/// *Exact* is said of ids of one kind: no two of them are ever taken for each other. Those of one kind with the
+/// same value are the same id, whatever their types: `7_u8` and `7_i64`, `'a'` and `97`, `-1_i32` and `u64::MAX`,
+/// an array of bytes and a slice of it.
 ///
-/// Integers of up to 64 bits with the same value are the same id, whatever their types; and so are those of
-/// 128 bits among themselves.
+/// Ids of two kinds are two ids, and be it one value: `7_u64` and `7_u128`. That a new id is taken for one that
+/// is remembered, if one of them is hashed or they are of two kinds, has probability `n / 2⁶⁴`, where `n` is how
+/// many are remembered: with a million of them, once in 18 million million new ids; in a wide window `n / 2¹²⁸`.
 ///
 /// # Examples
 ///
@@ -77,8 +81,22 @@ impl Fingerprint {
 ///     }
 /// }
 /// ```
+///
+/// A UUID is a number of 128 bits; its bytes would be hashed:
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use steadfast_deduplicator::Config;
+///
+/// let uuid = *b"\x67\xe5\x50\x44\x10\xb1\x42\x6f\x92\x47\xbb\x68\x0e\x5f\xe0\xc8";
+/// let seen = Config::new(1_000).wide(true).build()?;
+/// assert!(seen.insert(&u128::from_be_bytes(uuid)).is_fresh());
+/// assert!(!seen.insert(&0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8_u128).is_fresh());
+/// # }
+/// # Ok::<(), steadfast_deduplicator::ConfigError>(())
+/// ```
 pub trait Id {
-    /// What it is remembered by.
+    /// What it is remembered by: best made by one of the methods of [`Ids`].
     fn fingerprint<S: BuildHasher>(&self, ids: &Ids<S>) -> Fingerprint;
 }
 
@@ -87,7 +105,7 @@ pub trait Id {
 ///
 /// The secret of integers is drawn from the hasher. Their mixing is no cipher: it keeps out whoever does not
 /// see the window's memory or time its every operation.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Ids<S = SipKeys> {
     hasher: S,
     keys: [u64; 3],
@@ -155,6 +173,18 @@ impl<S> Ids<S> {
     pub(crate) const fn hasher(&self) -> &S {
         &self.hasher
     }
+
+    /// Whether its fingerprints have 128 bits.
+    pub(crate) const fn is_wide(&self) -> bool {
+        self.is_wide
+    }
+}
+
+impl<S> fmt::Debug for Ids<S> {
+    /// Nothing of the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ids").field("is_wide", &self.is_wide).finish_non_exhaustive()
+    }
 }
 
 /// Anything that is `Hash`, as an id.
@@ -188,11 +218,19 @@ impl<T: Id + ?Sized> Id for &T {
     }
 }
 
-/// It is made already.
+/// It is made already. Of a window that is not wide, the low half says all.
 impl Id for Fingerprint {
     #[inline]
-    fn fingerprint<S: BuildHasher>(&self, _ids: &Ids<S>) -> Fingerprint {
-        *self
+    fn fingerprint<S: BuildHasher>(&self, ids: &Ids<S>) -> Fingerprint {
+        if ids.is_wide { *self } else { Self { high: 0, ..*self } }
+    }
+}
+
+/// Hashed, whatever its length: the same id as the slice of it.
+impl<const N: usize> Id for [u8; N] {
+    #[inline]
+    fn fingerprint<S: BuildHasher>(&self, ids: &Ids<S>) -> Fingerprint {
+        self.as_slice().fingerprint(ids)
     }
 }
 
@@ -223,10 +261,8 @@ id! {
     // OK: no target has more.
     isize: |ids, id| ids.exact(u64::from_ne_bytes((*id as i64).to_ne_bytes())),
     char: |ids, id| ids.exact(u64::from(u32::from(*id))),
-    [u8; 8]: |ids, id| ids.exact(u64::from_le_bytes(*id)),
     u128: |ids, id| ids.exact_wide(*id),
     i128: |ids, id| ids.exact_wide(u128::from_ne_bytes(id.to_ne_bytes())),
-    [u8; 16]: |ids, id| ids.exact_wide(u128::from_le_bytes(*id)),
     str: |ids, id| ids.hash(id),
     [u8]: |ids, id| ids.hash(id),
 }
@@ -272,17 +308,40 @@ impl Default for SipKeys {
 }
 
 impl BuildHasher for SipKeys {
-    type Hasher = SipHasher13;
+    type Hasher = SipState;
 
     #[inline]
-    fn build_hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_keys(self.0[0], self.0[1])
+    fn build_hasher(&self) -> SipState {
+        SipState(SipHasher13::new_with_keys(self.0[0], self.0[1]))
     }
 }
 
-impl core::fmt::Debug for SipKeys {
+/// What [`SipKeys`] hash with: SipHash-1-3 under way.
+#[derive(Clone)]
+pub struct SipState(SipHasher13);
+
+impl Hasher for SipState {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0.finish()
+    }
+}
+
+impl fmt::Debug for SipState {
     /// Nothing of the secret.
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SipState").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SipKeys {
+    /// Nothing of the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SipKeys").finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@
 //! use std::time::Duration;
 //! use steadfast_deduplicator::{Acquired, Config};
 //!
-//! // The last million ids of the last ten minutes: 30 bytes an id, allocated once.
+//! // The last million ids of the last ten minutes: about 30 bytes an id, allocated once.
 //! let seen = Config::new(1_000_000).ttl(Duration::from_secs(600)).build()?;
 //! assert!(seen.insert("trade 17").is_fresh());
 //! assert!(!seen.insert("trade 17").is_fresh());
@@ -32,7 +32,7 @@
 //! | the same for one owner, without locks, on the heap or in memory of yours | [`LocalDeduplicator`] |
 //! | work that is done once, with what came of it for the others | [`Claims`] |
 //! | a stream without its duplicates | [`Deduplicator::distinct`] |
-//! | not to forget over a restart | [`Deduplicator::snapshot`], [`Config::restore`] |
+//! | not to forget over a restart | [`Deduplicator::snapshot`], [`Config::restore`]; the same of the others |
 //! | the pure machine, over fingerprints | [`State`] |
 //!
 //! # What is remembered
@@ -53,7 +53,7 @@
 //! - A clock that steps back counts as the latest time seen; one that jumps ahead ends TTLs early.
 //!
 //! What an id is told from others by is in [`Id`]: numbers of up to 64 bits exactly, everything else by a
-//! keyed hash.
+//! keyed hash; a UUID exactly in a [wide](Config::wide) window, as a number.
 //!
 //! # Recipes
 //!
@@ -117,10 +117,10 @@ pub use crate::atomic::Deduplicator;
 pub use crate::claim::{Acquired, Claim, Claimable, Duplicate};
 #[cfg(feature = "wait")]
 pub use crate::claims::Claims;
-pub use crate::config::{Config, ConfigError, MAX_CAPACITY, MAX_SHARDS, Terms};
+pub use crate::config::{Config, ConfigError, MAX_CAPACITY, MAX_SHARDS};
 #[cfg(feature = "wait")]
 pub use crate::error::{AcquireError, LeaseLost, RestoreError, TryAcquireError};
-pub use crate::fingerprint::{Fingerprint, Hashed, Id, Ids, SipKeys};
+pub use crate::fingerprint::{Fingerprint, Hashed, Id, Ids, SipKeys, SipState};
 pub use crate::local::LocalDeduplicator;
 pub use crate::memory::{Fixed, Heap, Memory};
 #[cfg(feature = "wait")]

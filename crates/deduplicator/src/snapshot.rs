@@ -1,6 +1,7 @@
 //! What a window remembers, as plain data: so that a restart does not forget.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::hash::BuildHasher;
 use core::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::claims::Claims;
 use crate::config::Config;
 use crate::error::RestoreError;
 use crate::fingerprint::{Fingerprint, SipKeys};
+use crate::local::LocalDeduplicator;
+use crate::memory::Memory;
 use crate::state::Record;
 
 /// The ids that a window remembers, and how old they are.
@@ -39,7 +42,7 @@ use crate::state::Record;
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Snapshot<V = (), S = SipKeys> {
     /// What fingerprints are made by.
@@ -80,11 +83,14 @@ impl<V, S> Snapshot<V, S> {
         self.ids.sort_by_key(|id| core::cmp::Reverse(id.age_ns));
     }
 
-    /// Checks it against a configuration. The ages are at most half of all time, so that the sum of an age
-    /// and a time can be counted.
+    /// Checks it against a configuration, without the ids whose time is over: they would take the places of
+    /// others. The ages are at most half of all time, so that the sum of an age and a time can be counted.
     fn check(&mut self, config: &Config) -> Result<(), RestoreError> {
         if self.is_wide != config.is_wide {
             return Err(RestoreError::Width { is_wide: self.is_wide });
+        }
+        if let Some(ttl) = config.ttl.map(saturating_nanos) {
+            self.ids.retain(|id| id.age_ns < ttl);
         }
         if let Some(age) = self.ids.iter().map(Remembered::longest).find(|&age| age > u64::MAX / 2)
         {
@@ -147,6 +153,18 @@ impl<C: Clock, S: Clone> Deduplicator<C, S> {
     }
 }
 
+impl<S: Clone, M: Memory> LocalDeduplicator<S, M> {
+    /// What it remembers at a time.
+    pub fn snapshot(&self, now: Instant) -> Snapshot<(), S> {
+        let (ids, state) = self.parts();
+        let count = state.count(now);
+        let records = state.records(now);
+        let remembered = records.map(|(_, record)| Remembered::of(record, None, count)).collect();
+        let (hasher, is_wide) = (ids.hasher().clone(), ids.is_wide());
+        Snapshot { hasher, is_wide, ids: remembered }
+    }
+}
+
 impl<V: Clone, C: Clock, S: Clone> Claims<V, C, S> {
     /// What it remembers now: ids that were committed, with their values. The shards are read one after the
     /// other.
@@ -174,12 +192,13 @@ impl<V: Clone, C: Clock, S: Clone> Claims<V, C, S> {
 }
 
 impl Config {
-    /// A deduplicator that remembers what a snapshot does: ids keep their ages. If it has less room than
-    /// they need, the oldest are evicted.
+    /// A deduplicator that remembers what a snapshot does: ids keep their ages. Those whose time is over are
+    /// left out; if there is less room than the others need, the oldest are evicted.
     ///
     /// # Errors
     ///
-    /// If there can be no such window, or the snapshot is of another width.
+    /// If there can be no such window, the snapshot is of another width, or an id that is to be remembered is
+    /// too old to be counted.
     #[cfg(feature = "std")]
     pub fn restore<S: BuildHasher>(
         &self,
@@ -205,9 +224,30 @@ impl Config {
         let ahead = ahead(&ids, now);
         restored.shards().each(|state| state.set_ahead(ahead)).for_each(drop);
         for id in ids {
-            let count = now.as_nanos().saturating_add(ahead);
-            let _slot =
-                restored.shards().with(id.fingerprint, |state| state.restore(id.record(count)));
+            restored.shards().with(id.fingerprint, |state| {
+                let _slot = state.restore(id.record(state.count(now)));
+            });
+        }
+        Ok(restored)
+    }
+
+    /// The same for a single owner, at a time of yours. The snapshot may be one of a shared deduplicator.
+    ///
+    /// # Errors
+    ///
+    /// As [`restore`](Config::restore).
+    pub fn restore_local<S: BuildHasher>(
+        &self,
+        mut snapshot: Snapshot<(), S>,
+        now: Instant,
+    ) -> Result<LocalDeduplicator<S>, RestoreError> {
+        snapshot.check(self)?;
+        let Snapshot { hasher, ids, .. } = snapshot;
+        let mut restored = self.local_with(hasher)?;
+        let state = restored.state();
+        state.set_ahead(ahead(&ids, now));
+        for id in ids {
+            let _slot = state.restore(id.record(state.count(now)));
         }
         Ok(restored)
     }
@@ -242,13 +282,22 @@ impl Config {
         let ahead = ahead(&ids, now);
         restored.shards.each(|shard| shard.window.set_ahead(ahead)).for_each(drop);
         for mut id in ids {
-            let count = now.as_nanos().saturating_add(ahead);
             let value = id.value.take().map(Arc::new);
             restored.in_shard(id.fingerprint, |shard| {
-                let slot = shard.window.restore(id.record(count));
+                let slot = shard.window.restore(id.record(shard.window.count(now)));
                 shard.window.beside().set(slot, value);
             });
         }
         Ok(restored)
+    }
+}
+
+impl<V: fmt::Debug, S> fmt::Debug for Snapshot<V, S> {
+    /// Nothing of the hasher, which is the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("is_wide", &self.is_wide)
+            .field("ids", &self.ids)
+            .finish_non_exhaustive()
     }
 }

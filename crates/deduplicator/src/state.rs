@@ -24,7 +24,7 @@
 //! | insert | its time is over | fresh | a hole; and the newest |
 //! | forget | in the window | true | a hole |
 //! | any | the oldest's time is over | | it leaves, at most 16 a step |
-//! | any | the oldest is a hole | | it leaves |
+//! | any | the oldest is a hole | | it leaves, with those beside it |
 //! | append | more positions than the capacity and half the spare | | holes are pushed out, some positions a step |
 //!
 //! # Invariants
@@ -35,6 +35,8 @@
 //! - **D4** A line that an entry did not find a lane in has a header at least as new as the entry.
 //! - **D5** A stamp is refreshed before it comes round: no dead one looks alive again.
 //! - **D6** There is room for one more position: holes are out before the ring is full.
+//! - **D7** Holes beside each other are one run, but for those at the ends of what a push has emptied; its first
+//!   and its last hole say how long it is.
 
 use core::fmt;
 
@@ -52,6 +54,7 @@ use self::index::Era;
 use self::push::Push;
 pub(crate) use self::ring::Record;
 
+mod check;
 mod index;
 #[cfg(feature = "wait")]
 mod kept;
@@ -83,7 +86,8 @@ impl Beside for () {
 /// A window over the last ids, for a single owner. `M` is where it is, `B` what stands beside it.
 ///
 /// It reads no clock and hashes nothing: see [`LocalDeduplicator`](crate::LocalDeduplicator) for that. A
-/// time before the latest that it has seen counts as that.
+/// time before the latest that it has seen counts as that; it sees those of [`insert`](State::insert),
+/// [`insert_all`](State::insert_all) and [`forget`](State::forget).
 ///
 /// # Examples
 ///
@@ -178,6 +182,7 @@ impl<M: Memory, B: Beside> State<M, B> {
         // Both are rare, and what follows should not have to be ready for them.
         if entries.may_have(home.tag, self.era.mask) || entries.spills(self.era) {
             if let Some(first_seen) = self.meet(id, home, now) {
+                self.invariants();
                 return Sighting::Duplicate { first_seen };
             }
         }
@@ -188,6 +193,7 @@ impl<M: Memory, B: Beside> State<M, B> {
             self.append(id, home, now);
             self.tidy();
         }
+        self.invariants();
         Sighting::Fresh
     }
 
@@ -214,7 +220,8 @@ impl<M: Memory, B: Beside> State<M, B> {
         }
     }
 
-    /// When an id was first seen, if it is remembered. Records nothing.
+    /// When an id was first seen, if it is remembered. Records nothing, the time included: it may be gone at one
+    /// time, and be there when asked for with an earlier one, if nothing else has come in between.
     pub fn first_seen(&self, id: Fingerprint, now: Instant) -> Option<Instant> {
         let now = self.count(now);
         self.find(id).map(|found| found.slot).and_then(|slot| {
@@ -235,6 +242,7 @@ impl<M: Memory, B: Beside> State<M, B> {
         }
         self.dig(found);
         self.beside.gone(found.slot);
+        self.invariants();
         was_there
     }
 
@@ -249,9 +257,10 @@ impl<M: Memory, B: Beside> State<M, B> {
         self.memory.lines_mut().fill(Line::EMPTY);
         self.era = Era { next: 0, span: 0, ..self.era };
         (self.live, self.stale, self.push, self.due) = (0, 0, None, u64::MAX);
+        self.invariants();
     }
 
-    /// How many ids are remembered.
+    /// How many ids are remembered. Records nothing, the time included.
     ///
     /// Ids whose time is over and that are still in the ring are passed over one by one: there are some
     /// only after a silence.
@@ -314,13 +323,15 @@ impl<M: Memory, B: Beside> State<M, B> {
         }
     }
 
-    /// The oldest position leaves.
+    /// The oldest position leaves; all of the run, if it is a hole.
     fn expel(&mut self) {
-        if self.due != ring::DUE_HOLE {
+        if self.due == ring::DUE_HOLE {
+            self.pop(self.holes());
+        } else {
             self.leaves();
             self.live -= 1;
+            self.pop(1);
         }
-        self.pop(1);
     }
 
     /// The oldest id leaves, because its time is over or for another.
@@ -411,6 +422,7 @@ impl<M: Memory, B: Beside> State<M, B> {
             self.beside.moved(from, slot);
         }
         self.tidy();
+        self.invariants();
         slot
     }
 
@@ -501,7 +513,7 @@ impl<M: Memory, B: Beside> State<M, B> {
     fn dig(&mut self, found: Found) {
         let dead = self.era.dead();
         self.memory.lines_mut()[found.line].set(found.lane, dead);
-        self.bore(found.slot);
+        self.bore_run(found.slot);
         self.live -= 1;
         if found.slot == self.head() {
             self.due = ring::DUE_HOLE;

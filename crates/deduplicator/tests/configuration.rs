@@ -4,18 +4,22 @@
 
 use std::time::Duration;
 
-use steadfast_core::ManualClock;
+use steadfast_core::{Instant, ManualClock};
 use steadfast_deduplicator::{Config, ConfigError, Fixed, MAX_CAPACITY, MAX_SHARDS, SipKeys};
 
 const NANOSECOND: Duration = Duration::from_nanos(1);
 /// The longest that is counted in nanoseconds.
 const LONGEST: Duration = Duration::from_nanos(u64::MAX - 1);
 const TOO_LONG: Duration = Duration::from_nanos(u64::MAX);
+/// Of one of several shards, without its margin.
+const MAX_SHARE: usize = MAX_CAPACITY / 2;
 /// Of all shards together.
 #[cfg(target_pointer_width = "64")]
-const MOST: usize = MAX_CAPACITY * MAX_SHARDS;
+const MOST: usize = MAX_SHARE * MAX_SHARDS;
 #[cfg(target_pointer_width = "32")]
 const MOST: usize = usize::MAX / 16;
+/// Has the target addresses for all that can be configured?
+const ALL_FITS: bool = usize::BITS == 64;
 
 const OK: Config = Config::new(100);
 
@@ -62,15 +66,16 @@ mod numbers {
 
     #[test]
     fn a_capacity_from_1_to_the_most() {
-        let most: u64 = if usize::BITS == 64 { 68_719_476_736 } else { 268_435_455 };
-        assert_eq!(MOST as u64, most);
+        let range = if ALL_FITS { "1 to 34359738368" } else { "1 to 268435455" };
         for capacity in [0, MOST + 1, usize::MAX] {
             let error = ConfigError::CapacityOutOfRange { capacity, max: MOST };
-            let given = capacity.to_string();
-            rejected(Config::new(capacity), error, &[&given, &format!("1 to {MOST}")]);
+            rejected(Config::new(capacity), error, &[&capacity.to_string(), range]);
         }
-        for capacity in [1, MAX_CAPACITY, MAX_CAPACITY + 1, MOST] {
+        for capacity in [1, MAX_CAPACITY, MAX_CAPACITY + 1] {
             accepted(Config::new(capacity));
+        }
+        if ALL_FITS {
+            accepted(Config::new(MOST));
         }
     }
 
@@ -96,20 +101,44 @@ mod numbers {
     }
 
     #[test]
-    fn a_shard_with_its_margin_is_a_window_too() {
-        let keys = SipKeys::from_seed(1);
-        for shards in [2, 1 << (MOST / MAX_CAPACITY).ilog2()] {
-            let capacity = MAX_CAPACITY * shards;
-            let ids = Config::new(capacity).shards(shards).build_with(ManualClock::new(), keys);
-            let error = ids.map(drop).expect_err("there is no room for the margin");
-            assert!(matches!(error, ConfigError::CapacityOutOfRange { max: MAX_CAPACITY, .. }));
+    fn what_passes_the_check_is_built_and_what_does_not_is_not() {
+        let few = (MOST / MAX_SHARE / 2).next_power_of_two();
+        for (capacity, shards, max) in [
+            (MAX_CAPACITY + 1, 1, MAX_CAPACITY),
+            (MOST, 1, MAX_CAPACITY),
+            (2 * MAX_SHARE + 1, 2, 2 * MAX_SHARE),
+            (3 * MAX_CAPACITY, 4, 4 * MAX_SHARE),
+            (MOST, few, few * MAX_SHARE),
+        ] {
+            let error = ConfigError::CapacityOutOfRange { capacity, max };
+            let given = capacity.to_string();
+            rejected(Config::new(capacity).shards(shards), error, &[&given, &max.to_string()]);
+        }
+        // Most of these are larger than this machine: they are not built.
+        let largest = if ALL_FITS { MAX_CAPACITY } else { MAX_CAPACITY / 2 };
+        let all = if ALL_FITS { MOST } else { largest };
+        for (capacity, shards) in [(largest, 1), (largest, 2), (all, MAX_SHARDS)] {
+            for config in [Config::new(capacity), Config::new(capacity).shards(shards)] {
+                accepted(config.wide(true).renew(true));
+            }
+        }
+        let mut all = vec![];
+        for capacity in (1..70).chain([100, 1_000, 4_095, 4_096, 8_191, 8_192, 30_000]) {
+            all.push(Config::new(capacity));
+            all.extend([0, 1, 2, 3, 16, 64, 1_024].map(|n| Config::new(capacity).shards(n)));
+        }
+        for config in all {
+            let built = config.build_with(ManualClock::new(), SipKeys::from_seed(1));
+            assert_eq!(config.check(), built.map(drop), "{config:?}");
+            let claims = config.claims_with::<(), _, _>(ManualClock::new(), SipKeys::from_seed(1));
+            assert_eq!(config.check(), claims.map(drop), "{config:?}");
         }
     }
 
     #[test]
     fn shards_are_a_power_of_two_up_to_the_most() {
         for shards in
-            [0, 3, 6, 1_000, MAX_SHARDS + 1, 2 * MAX_SHARDS, usize::MAX, usize::MAX / 2 + 1]
+            [0, 3, 6, 1_000, MAX_SHARDS + 1, 2 * MAX_SHARDS, usize::MAX, !(usize::MAX / 2)]
         {
             let error = ConfigError::ShardsOutOfRange { shards, max: MAX_SHARDS };
             let given = shards.to_string();
@@ -191,20 +220,27 @@ mod rates {
         }
     }
 
+    /// All that a second allows may come at its beginning.
     #[test]
-    fn of_parts_of_an_id_there_is_one_more() {
+    fn a_second_that_is_begun_counts_as_all_of_it() {
         let cases = [
-            (Duration::from_millis(1_500), 3, 5),
+            (Duration::from_millis(500), 1_000, 1_000),
+            (Duration::from_millis(1_500), 3, 6),
             (Duration::from_secs(1), 3, 3),
             (NANOSECOND, 1, 1),
-            (NANOSECOND, 1_000_000_000, 1),
-            (NANOSECOND, 1_000_000_001, 2),
+            (NANOSECOND, 1_000_000_001, 1_000_000_001),
             (Duration::from_nanos(999_999_999), 1, 1),
             (Duration::from_nanos(1_000_000_001), 1, 2),
         ];
         for (ttl, per_second, ids) in cases {
             assert_eq!(capacity(ttl, per_second), Config::new(ids).ttl(ttl));
         }
+        let config = capacity(Duration::from_millis(500), 1_000).shards(1);
+        let seen = config.build_with(ManualClock::new(), SipKeys::from_seed(1)).unwrap();
+        for id in 0..1_000_u64 {
+            assert!(seen.insert_at(&id, Instant::from_nanos(id * 400_000)).is_fresh());
+        }
+        assert_eq!(seen.stats().evicted, 0);
     }
 
     #[test]
@@ -235,18 +271,40 @@ mod memory {
     use super::*;
 
     #[test]
-    fn an_id_takes_30_bytes_or_24_and_8_more_a_place_for_what_is_added() {
+    fn an_id_takes_29_bytes_or_23_and_8_more_a_place_for_what_is_added() {
         // Wide, the most that one window may have is more than 32 bits address.
-        let many = if usize::BITS == 64 { MAX_CAPACITY } else { MAX_CAPACITY / 2 };
-        for capacity in [1_000, 65_536, 1_000_000, many] {
+        let largest = if ALL_FITS { MAX_CAPACITY } else { MAX_CAPACITY / 2 };
+        for capacity in [1_000, 65_536, 1_000_000, largest] {
             let config = Config::new(capacity);
-            assert!(bytes(config) <= 30 * capacity, "{}", bytes(config));
-            assert!(bytes(config.dense(true)) <= 24 * capacity, "{}", bytes(config.dense(true)));
+            assert!(10 * bytes(config) <= 293 * capacity, "{}", bytes(config));
+            assert!(bytes(config.dense(true)) <= 23 * capacity, "{}", bytes(config.dense(true)));
             let (places, renewing) = (config.words() / 2, config.renew(true).words() / 3);
-            assert_eq!(bytes(config.wide(true)), bytes(config) + 8 * places);
+            let wide = config.wide(true);
+            assert_eq!(wide.words(), config.words() + places);
+            assert!(10 * bytes(wide) <= 386 * capacity, "{}", bytes(wide));
             assert_eq!((places, renewing), (capacity / 4 + capacity, capacity / 2 + capacity));
             assert_eq!(bytes(config.renew(true)), bytes(config) - 16 * places + 24 * renewing);
         }
+    }
+
+    /// What is asked for when it is built, and so what a shared window takes, its shards' margins included.
+    #[test]
+    fn an_id_of_a_shared_window_of_a_million_takes_30_bytes_or_24_and_40_or_32_if_it_is_wide() {
+        // As `tests/sharded.rs` shows.
+        let (shards, room) = (8, 125_000 + 18 + 3_640 + 1);
+        let shard = Config::new(room);
+        for (config, most) in [
+            (shard, 30),
+            (shard.dense(true), 24),
+            (shard.wide(true), 40),
+            (shard.wide(true).dense(true), 33),
+        ] {
+            let all = shards * bytes(config);
+            assert!(all <= most * 1_000_000, "{all} bytes, not {most} an id");
+        }
+        // The smallest that has shards needs the most for them.
+        let (small, exact) = (2 * bytes(Config::new(4_096 + 18 + 659 + 1)), Config::new(8_192));
+        assert!(100 * small <= 117 * bytes(exact), "{small}, not {}", bytes(exact));
     }
 
     #[test]
@@ -269,22 +327,36 @@ mod memory {
         says(ConfigError::NotAddressable { bytes: 1 << 32 }, &["4294967296 bytes", "smaller"]);
     }
 
+    #[cfg(target_pointer_width = "32")]
+    fn bytes_too_many(error: ConfigError) -> u64 {
+        match error {
+            ConfigError::NotAddressable { bytes } => bytes,
+            other => panic!("{other}"),
+        }
+    }
+
     #[test]
     #[cfg(target_pointer_width = "32")]
     fn no_window_takes_more_than_there_are_addresses() {
         let config = Config::new(MAX_CAPACITY).wide(true).renew(true);
-        let error = config.state().map(drop).expect_err("some 3.9 GiB in one piece");
-        assert!(matches!(error, ConfigError::NotAddressable { bytes } if bytes > 1 << 31));
+        let error = config.state().map(drop).expect_err("some 3.5 GiB in one piece");
+        assert!(bytes_too_many(error) > 1 << 31);
     }
 
     #[test]
     #[cfg(target_pointer_width = "32")]
     fn all_shards_together_take_no_more_than_there_are_addresses() {
+        let keys = SipKeys::from_seed(1);
         for config in [Config::new(MOST), Config::new(MOST).shards(MAX_SHARDS)] {
-            let ids = config.build_with(ManualClock::new(), SipKeys::from_seed(1));
-            let error = ids.map(drop).expect_err("each shard could be had, and all cannot");
-            assert!(matches!(error, ConfigError::NotAddressable { bytes } if bytes > 1 << 32));
+            let error = config.check().expect_err("each shard could be had, and all cannot");
+            assert!(bytes_too_many(error) > 1 << 32);
+            assert_eq!(config.build_with(ManualClock::new(), keys).map(drop), Err(error));
         }
+        // Beside each of its ids, a claim has a fingerprint of what it came with.
+        let config = Config::new(MAX_CAPACITY).wide(true).renew(true);
+        assert_eq!(config.check(), Ok(()));
+        let claims = config.claims_with::<(), _, _>(ManualClock::new(), keys);
+        assert!(bytes_too_many(claims.map(drop).expect_err("as above")) > 1 << 32);
     }
 }
 

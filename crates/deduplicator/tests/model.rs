@@ -711,7 +711,7 @@ mod properties {
 
     /// Every small number, those about full lines, and some others.
     fn capacities() -> impl Strategy<Value = u16> {
-        let lines = [10_u16, 14, 15, 16, 17, 20, 21, 30, 31, 32, 33, 64];
+        let lines = [11_u16, 12, 14, 15, 16, 17, 22, 23, 30, 31, 32, 33, 64];
         prop_oneof![4 => 1..=9_u16, 2 => prop::sample::select(lines.to_vec()), 1 => 1..=130_u16]
     }
 

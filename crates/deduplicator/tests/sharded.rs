@@ -17,10 +17,40 @@ fn build(config: Config, seed: u64) -> Deduplicator<ManualClock> {
     config.build_with(ManualClock::new(), keys).expect("a valid configuration")
 }
 
-/// How many ids a shard remembers: its share and ten standard deviations, as is documented.
-const fn room(capacity: usize, shards: usize) -> usize {
-    let share = capacity / shards;
-    if shards == 1 { capacity } else { share + 10 * share.isqrt() + 10 }
+/// How many ids a shard remembers: its share and what the others may leave it, as is documented.
+fn room(capacity: usize, shards: usize) -> usize {
+    let share = capacity.div_ceil(shards);
+    let margin = 18 + (312 + 106 * share).isqrt() + 1;
+    if shards == 1 { capacity } else { (share + margin).min(capacity) }
+}
+
+/// The logarithm of the probability that exactly `k` of so many ids fall into one of so many shards.
+#[expect(clippy::cast_precision_loss, reason = "the numbers are small")]
+fn ln_of(k: usize, ids: usize, shards: usize) -> f64 {
+    let p = (shards as f64).recip();
+    let choose: f64 = (1..=k).map(|n| ((ids - k + n) as f64 / n as f64).ln()).sum();
+    choose + k as f64 * p.ln() + (ids - k) as f64 * (-p).ln_1p()
+}
+
+/// A new id of a shard takes the place of one of the last so many if at least as many of the others as it has
+/// room for are its, too.
+#[test]
+fn a_shard_overflows_with_a_probability_below_one_in_ten_to_the_23_however_small_it_is() {
+    for shards in [2_usize, 4, 8, 32, 1_024] {
+        for share in [1, 2, 3, 5, 10, 31, 100, 1_000, 8_000] {
+            // As many as a share may be rounded up from.
+            for capacity in [shards * share, (shards * share).saturating_sub(shards - 1)] {
+                let room = room(capacity, shards);
+                if capacity < shards || room == capacity {
+                    continue;
+                }
+                let others = capacity - 1;
+                let tail = (room..=others).take(100).map(|k| ln_of(k, others, shards).exp());
+                let odds = tail.sum::<f64>();
+                assert!(odds < 1e-23, "{odds:e} of {capacity} in {shards}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -70,7 +100,7 @@ fn in_batches_none_of_the_last_ids_is_forgotten_either() {
 }
 
 #[test]
-fn at_most_ten_standard_deviations_more_are_remembered() {
+fn no_more_than_the_margin_is_remembered_beyond_the_capacity() {
     for (capacity, shards) in [(1_000, 2), (1_000, 512), (5_000, 16)] {
         let ids = build(Config::new(capacity).shards(shards), 1);
         // Many more than there is room for: every shard is full.

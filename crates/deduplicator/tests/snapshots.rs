@@ -8,7 +8,7 @@ use std::time::Duration;
 use steadfast_core::{Clock, Instant, ManualClock};
 use steadfast_deduplicator::{
     Acquired, Claims, Config, Deduplicator, Fingerprint, Remembered, RestoreError, Sighting,
-    SipKeys, Snapshot, TryAcquireError,
+    SipKeys, Snapshot, Stats, TryAcquireError,
 };
 
 const fn ns(ns: u64) -> Duration {
@@ -77,7 +77,8 @@ fn first_sights_are_shown_by_the_clock_and_not_before_its_beginning() {
     let (window, _clock) = filled(config, 10);
     let first = |now: u64, id: u64| {
         let (again, clock) = restored(config, window.snapshot(), now).unwrap();
-        let known = again.first_seen_at(&id, clock.now());
+        let known = again.first_seen(&id);
+        assert_eq!(known, again.first_seen_at(&id, clock.now()));
         let shown = again.insert(&id);
         let first_seen = known.map(|first_seen| Sighting::Duplicate { first_seen });
         assert_eq!(first_seen.unwrap_or(Sighting::Fresh), shown);
@@ -230,6 +231,71 @@ fn an_age_that_cannot_be_counted_is_refused() {
     let age = Duration::from_nanos(u64::MAX);
     let refused = restored(config.renew(true), snapshot, 0).unwrap_err();
     assert_eq!(refused, RestoreError::TooOld { age });
+}
+
+#[test]
+fn what_is_restored_at_the_end_of_time_is_remembered() {
+    let config = Config::new(2).ttl(ns(100));
+    let (window, _clock) = filled(config, 2);
+    let (again, _clock) = restored(config, window.snapshot(), u64::MAX).unwrap();
+    assert_eq!(again.len(), 2);
+    assert_eq!(ages(&again.snapshot()), [(1, 1), (0, 0)]);
+    assert!(again.contains(&0_u64) && !again.insert(&1_u64).is_fresh());
+    assert!(again.insert(&2_u64).is_fresh() && !again.insert(&2_u64).is_fresh());
+    assert_eq!((again.len(), again.stats().evicted), (2, 1));
+    // Claims, too.
+    let claims = config.claims_with::<u8, _, _>(ManualClock::new(), SipKeys::from_seed(1)).unwrap();
+    let _ = claims.try_acquire("a").unwrap().claim().unwrap().commit_with(7).unwrap();
+    let end = ManualClock::starting_at(Instant::MAX);
+    let again = config.restore_claims_with(end, claims.snapshot()).unwrap();
+    assert_eq!(again.len(), 1);
+    assert_eq!(again.peek("a").unwrap().value.as_deref(), Some(&7));
+}
+
+#[test]
+fn what_is_over_takes_no_place_and_is_not_too_old() {
+    let config = Config::new(10).ttl(ns(100));
+    let (window, _clock) = filled(config, 10);
+    let mut snapshot = window.snapshot();
+    // The latest five are 0 to 4 old, and the others long gone.
+    for id in &mut snapshot.ids[..5] {
+        (id.age_ns, id.first_age_ns) = (u64::MAX, u64::MAX);
+    }
+    let (again, _clock) = restored(Config::new(5).ttl(ns(100)), snapshot.clone(), 0).unwrap();
+    assert_eq!((again.len(), again.stats()), (5, Stats::default()));
+    assert!((0..10_u64).filter(|id| again.contains(id)).eq(5..10));
+    // To the nanosecond.
+    snapshot.add_age(ns(96));
+    let (again, _clock) = restored(config, snapshot.clone(), 0).unwrap();
+    assert!((0..10_u64).filter(|id| again.contains(id)).eq(6..10));
+    snapshot.add_age(Duration::MAX);
+    let (again, _clock) = restored(config, snapshot, 0).unwrap();
+    assert!(again.is_empty() && again.insert(&7_u64).is_fresh());
+}
+
+#[test]
+fn a_window_of_one_owner_is_restored_as_a_shared_one_is() {
+    let config = Config::new(100).ttl(ns(60)).renew(true);
+    for now in [0, 5, 1_000_000, u64::MAX] {
+        let mut window = config.local_with(SipKeys::from_seed(1)).unwrap();
+        for id in 0..50_u64 {
+            assert!(window.insert(&id, at(id)).is_fresh());
+        }
+        assert!(!window.insert(&3_u64, at(55)).is_fresh());
+        let mut snapshot = window.snapshot(at(55));
+        let first = (1..50).filter(|id| *id != 3).map(|id| (55 - id, 55 - id));
+        let first = [(55, 55)].into_iter().chain(first);
+        assert_eq!(ages(&snapshot), first.chain([(0, 52)]).collect::<Vec<_>>());
+        snapshot.add_age(ns(8));
+        let local = config.restore_local(snapshot.clone(), at(now)).unwrap();
+        let (shared, _clock) = restored(config, snapshot, now).unwrap();
+        assert_eq!(local.snapshot(at(now)), shared.snapshot());
+        assert_eq!((local.len(at(now)), local.stats()), (47, Stats::default()));
+        assert!((0..50_u64).filter(|id| local.contains(id, at(now))).eq((3..4).chain(4..50)));
+    }
+    let (window, _clock) = filled(config.wide(true), 1);
+    let refused = config.restore_local(window.snapshot(), at(0)).unwrap_err();
+    assert_eq!(refused, RestoreError::Width { is_wide: true });
 }
 
 #[test]

@@ -669,6 +669,26 @@ fn a_seat_that_the_last_leaves_is_not_the_next_ones() {
 }
 
 #[test]
+fn a_seat_that_is_left_as_its_run_ends_is_not_the_next_runs() {
+    model(|| {
+        let tracker = Arc::new(begun());
+        let leaves = Polled::new(&tracker, 2);
+        let others = Arc::clone(&tracker);
+        let thread = thread::spawn(move || {
+            assert_eq!(others.reset(), 0);
+            assert_eq!(others.record(1), Arrival::First);
+            Polled::new(&others, 2)
+        });
+        drop(leaves);
+        let joins = thread.join().unwrap();
+        assert!(joins.seen.is_pending());
+        assert_eq!(tracker.record(2), Arrival::Next);
+        assert_eq!(joins.ends(), Ok(2));
+        assert_lock_free(&tracker);
+    });
+}
+
+#[test]
 fn the_end_of_a_run_wakes_all_who_wait_and_nobody_of_the_next() {
     model(|| {
         let tracker = Arc::new(begun());

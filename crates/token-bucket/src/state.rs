@@ -80,7 +80,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use steadfast_core::{Instant, saturating_u64};
+use steadfast_core::{Instant, saturating_nanos, saturating_u64};
 
 /// The bits of a level.
 pub(crate) const LEVEL_BITS: u32 = 56;
@@ -285,10 +285,10 @@ pub struct State {
 #[derive(Clone, Copy)]
 struct View {
     state: State,
-    /// Units accrued; at least the level.
+    /// Units accrued, after the time below; at least the level.
     accrued: u64,
-    /// Units that must accrue first, after a step back of the clock.
-    debt: u128,
+    /// Nanoseconds until then: how far the clock is behind the level, after a step back.
+    behind: u64,
 }
 
 impl State {
@@ -305,10 +305,14 @@ impl State {
     /// Takes `n` tokens, from outside: denied while a line waits.
     #[inline]
     pub const fn take(self, n: u64, now: Instant) -> (Decision, Self) {
-        if self.word.is_occupied() && !self.word.is_closed() {
-            return (self.behind_line(n, 0, now), self);
+        let (decision, next) = self.take_in_turn(n, now);
+        if !self.word.is_occupied() {
+            return (decision, next);
         }
-        self.take_in_turn(n, now)
+        match decision {
+            Decision::Granted if n > 0 => (Decision::Denied { retry_at: now }, self),
+            _ => (decision, self),
+        }
     }
 
     /// [`take`](Self::take) in the common case.
@@ -341,39 +345,17 @@ impl State {
         let Some(cost) = self.limits.cost(n) else {
             return (Decision::ExceedsBurst, self);
         };
-        match self.accrued_in_frame(now) {
-            Some(accrued) => self.take_accrued(cost, accrued, now),
-            None => self.take_outside_frame(cost, now),
-        }
-    }
-
-    /// Takes `cost` units where there is no debt. A denial changes nothing.
-    #[inline]
-    const fn take_accrued(self, cost: u64, accrued: u64, now: Instant) -> (Decision, Self) {
+        let View { state, accrued, behind } = self.view(now);
         // OK: below 2 * TOP.
-        let spent = self.floor(accrued) + cost;
-        if spent <= accrued {
-            return (Decision::Granted, self.with_level(spent));
-        }
-        (self.limits.denied(spent - accrued, now), self)
-    }
-
-    #[cold]
-    #[inline(never)]
-    const fn take_outside_frame(self, cost: u64, now: Instant) -> (Decision, Self) {
-        let View { state, accrued, debt } = self.view_outside_frame(now);
-        if debt == 0 {
-            let (decision, next) = state.take_accrued(cost, accrued, now);
-            let granted = matches!(decision, Decision::Granted);
-            return (decision, if granted { next } else { self.refused(state, now) });
+        let spent = state.floor(accrued) + cost;
+        if behind == 0 && spent <= accrued {
+            return (Decision::Granted, state.with_level(spent));
         }
         if cost == 0 {
             return (Decision::Granted, self);
         }
-        // OK: the debt is a minute's units at most.
-        let missing = debt + (state.floor(accrued) + cost - accrued) as u128;
-        let delay = saturating_u64(missing.div_ceil(state.limits.per_ns as u128));
-        (Decision::Denied { retry_at: after(now, delay) }, self.refused(state, now))
+        let missing = spent.saturating_sub(accrued);
+        (state.limits.denied(missing, after(now, behind)), self.refused(state, now))
     }
 
     /// Takes as many tokens as there are, at most `max` and not less than `min`: all or none.
@@ -384,9 +366,9 @@ impl State {
         if self.word.is_closed() || self.word.is_occupied() {
             return (0, self);
         }
-        let View { state, accrued, debt } = self.view(now);
+        let View { state, accrued, behind } = self.view(now);
         let floor = state.floor(accrued);
-        let there = if debt > 0 { 0 } else { (accrued - floor) / state.limits.per_token };
+        let there = if behind > 0 { 0 } else { (accrued - floor) / state.limits.per_token };
         let taken = if there < max { there } else { max };
         if taken < min || taken == 0 {
             return (0, self.refused(state, now));
@@ -406,8 +388,8 @@ impl State {
     ///
     /// What exceeds the new burst is lost; a fraction is rounded down to a unit of the new rate.
     pub const fn reconfigure(self, limits: Limits, now: Instant) -> Self {
-        let View { state, accrued, debt } = self.view(now);
-        let old = if debt > 0 { 0 } else { accrued - state.floor(accrued) };
+        let View { state, accrued, behind } = self.view(now);
+        let old = if behind > 0 { 0 } else { accrued - state.floor(accrued) };
         // OK: both factors are below 2^56.
         let new = (old as u128) * (limits.per_token as u128) / (self.limits.per_token as u128);
         let available = least(saturating_u64(new), limits.capacity);
@@ -423,32 +405,28 @@ impl State {
     /// Whole tokens that are there at `now`, whether or not a line waits for them.
     #[inline]
     pub const fn available(self, now: Instant) -> u64 {
-        let View { state, accrued, debt } = self.view(now);
-        if debt > 0 { 0 } else { (accrued - state.floor(accrued)) / state.limits.per_token }
+        let View { state, accrued, behind } = self.view(now);
+        if behind > 0 { 0 } else { (accrued - state.floor(accrued)) / state.limits.per_token }
     }
 
     /// Whether `n` tokens are there at `now`.
     #[inline]
     pub const fn has(self, n: u128, now: Instant) -> bool {
-        let View { state, accrued, debt } = self.view(now);
-        let there = (accrued - state.floor(accrued)) as u128;
-        match n.checked_mul(state.limits.per_token as u128) {
-            Some(units) => debt == 0 && units <= there,
-            None => false,
-        }
+        let View { state, accrued, behind } = self.view(now);
+        let there = accrued - state.floor(accrued);
+        behind == 0 && n <= (there / state.limits.per_token) as u128
     }
 
     /// The first instant from `now` at which `n` tokens will have accrued, if nobody takes any: a
     /// forecast, also for a sum of requests above the burst.
     pub const fn ready_at(self, n: u128, now: Instant) -> Instant {
-        let View { state, accrued, debt } = self.view(now);
+        let View { state, accrued, behind } = self.view(now);
         let there = (accrued - state.floor(accrued)) as u128;
         let needed = match n.checked_mul(state.limits.per_token as u128) {
-            Some(units) => units.saturating_add(debt).saturating_sub(there),
+            Some(units) => units.saturating_sub(there),
             None => return Instant::MAX,
         };
-        let delay = needed.div_ceil(state.limits.per_ns as u128);
-        after(now, saturating_u64(delay))
+        after(after(now, behind), saturating_div_ceil(needed, state.limits.per_ns))
     }
 
     /// From when `n` tokens are there, how long they may be left without anything overflowing.
@@ -491,8 +469,8 @@ impl State {
 
     /// Whether every token is there: such a bucket is as good as new.
     pub const fn is_full(self, now: Instant) -> bool {
-        let View { state, accrued, debt } = self.view(now);
-        debt == 0 && accrued - state.floor(accrued) == state.limits.capacity
+        let View { state, accrued, behind } = self.view(now);
+        behind == 0 && accrued - state.floor(accrued) == state.limits.capacity
     }
 
     /// The rate and burst in force.
@@ -565,48 +543,21 @@ impl State {
     /// What the state is worth at `now`.
     #[inline]
     const fn view(self, now: Instant) -> View {
-        match self.accrued_in_frame(now) {
-            Some(accrued) => View { state: self, accrued, debt: 0 },
-            None => self.view_outside_frame(now),
+        if let Some(accrued) = self.accrued_in_frame(now) {
+            return View { state: self, accrued, behind: 0 };
         }
-    }
-
-    /// `now` is beyond the horizon, or the clock has stepped back.
-    #[cold]
-    #[inline(never)]
-    const fn view_outside_frame(self, now: Instant) -> View {
-        let level = self.word.level();
-        let (per_ns, capacity) = (self.limits.per_ns as u128, self.limits.capacity);
-        if now.as_nanos() > self.horizon {
-            // OK: both factors have at most 64 bits, and one of them 37.
-            let beyond = (now.as_nanos() - self.horizon) as u128 * per_ns;
-            let available = beyond + (TOP - level) as u128;
-            let available = least(saturating_u64(available), capacity);
-            return self.framed(self.limits, available, now).view_inside_frame(now);
-        }
-        // Units by which time is short of the level. OK: as above.
-        let short = (self.horizon - now.as_nanos()) as u128 * per_ns - (TOP - level) as u128;
-        if short.div_ceil(per_ns) > MAX_STEP_BACK.as_nanos() {
-            return self.framed(self.limits, 0, now).view_inside_frame(now);
-        }
-        View { state: self, accrued: level, debt: short }
-    }
-
-    const fn view_inside_frame(self, now: Instant) -> View {
-        let accrued = TOP - (self.horizon - now.as_nanos()) * self.limits.per_ns;
-        View { state: self, accrued, debt: 0 }
+        // In single numbers: where the limits are constants, the compiler sees it, and what it makes of
+        // a bucket in a program without a division is half as large.
+        let Self { limits, horizon, word } = self;
+        let Limits { per_ns, capacity, .. } = limits;
+        let (horizon, word, accrued, behind) = outside_frame(per_ns, capacity, horizon, word, now);
+        View { state: Self { limits, horizon, word }, accrued, behind }
     }
 
     /// The same bucket in a new frame that begins at `now` with `available` units.
     const fn framed(self, limits: Limits, available: u64, now: Instant) -> Self {
-        // The smallest beginning that satisfies I2 and lies a whole number of nanoseconds from TOP.
-        let smallest = limits.capacity + (TOP - limits.capacity) % limits.per_ns;
-        let span = (TOP - smallest) / limits.per_ns;
-        let (horizon, beginning) = match now.as_nanos().checked_add(span) {
-            Some(horizon) => (horizon, smallest),
-            // Time ends before the frame does: begin higher. OK: fewer nanoseconds than `span`.
-            None => (u64::MAX, TOP - (u64::MAX - now.as_nanos()) * limits.per_ns),
-        };
+        let Limits { per_ns, capacity, .. } = limits;
+        let (horizon, beginning) = frame(per_ns, capacity, now);
         let word = self.word.next_generation().with_level(beginning - available);
         Self { limits, horizon, word }
     }
@@ -618,6 +569,73 @@ impl State {
         debug_assert!(self.limits.capacity % self.limits.per_token == 0, "I3");
         debug_assert!(self.limits.capacity < TOP, "I2");
     }
+}
+
+/// What a state whose `now` is beyond the horizon, or whose clock has stepped back, is worth at `now`:
+/// horizon, word, units accrued, and how far behind them the clock is.
+#[cold]
+#[inline(never)]
+const fn outside_frame(
+    per_ns: u64,
+    capacity: u64,
+    horizon: u64,
+    word: Word,
+    now: Instant,
+) -> (u64, Word, u64, u64) {
+    let left = TOP - word.level();
+    let available = if now.as_nanos() > horizon {
+        let beyond = (now.as_nanos() - horizon).saturating_mul(per_ns);
+        least(beyond.saturating_add(left), capacity)
+    } else {
+        // How long before the horizon the units accrued reach the level. OK: that is after `now`, when
+        // they had not.
+        let before_horizon = left / per_ns;
+        let behind = horizon - now.as_nanos() - before_horizon;
+        if behind <= saturating_nanos(MAX_STEP_BACK) {
+            return (horizon, word, TOP - before_horizon * per_ns, behind);
+        }
+        0
+    };
+    let (horizon, beginning) = frame(per_ns, capacity, now);
+    (horizon, word.next_generation().with_level(beginning - available), beginning, 0)
+}
+
+/// The horizon of a frame that begins at `now`, and the units accrued then.
+const fn frame(per_ns: u64, capacity: u64, now: Instant) -> (u64, u64) {
+    // The longest frame that satisfies I2, or what is left of time if that is shorter.
+    let longest = (TOP - capacity) / per_ns;
+    let horizon = now.as_nanos().saturating_add(longest);
+    // OK: at most `TOP - capacity`.
+    (horizon, TOP - (horizon - now.as_nanos()) * per_ns)
+}
+
+/// `dividend / divisor`, rounded up, or `u64::MAX` if it is above that.
+///
+/// What does not fit in 64 bits is divided by hand: a target that has no such division gets 1,000
+/// bytes of code for the compiler's.
+const fn saturating_div_ceil(dividend: u128, divisor: u64) -> u64 {
+    // OK: the two halves, neither of which saturates.
+    let mut rest = saturating_u64(dividend >> 64);
+    let mut low = saturating_u64(dividend & u64::MAX as u128);
+    if rest == 0 {
+        return low.div_ceil(divisor);
+    }
+    if rest >= divisor {
+        return u64::MAX;
+    }
+    // Digit by digit: the quotient's come into `low` as the dividend's leave it.
+    let mut digits = 0;
+    while digits < u64::BITS {
+        let overflows = rest >> 63 == 1;
+        rest = rest << 1 | low >> 63;
+        low <<= 1;
+        if overflows || rest >= divisor {
+            rest = rest.wrapping_sub(divisor);
+            low |= 1;
+        }
+        digits += 1;
+    }
+    low.saturating_add((rest > 0) as u64)
 }
 
 const fn least(a: u64, b: u64) -> u64 {
@@ -638,5 +656,26 @@ impl fmt::Debug for State {
             .field("word", &self.word)
             .field("horizon", &Instant::from_nanos(self.horizon))
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_division_by_hand_is_the_compilers() {
+        const HALF: u128 = 1 << 64;
+        let divisors = [1, 2, 3, 68_000_000_000, TOP, 1 << 63, u64::MAX - 1, u64::MAX];
+        for divisor in divisors {
+            let limit = u128::from(divisor) * u128::from(u64::MAX);
+            for base in [0, HALF - 1, HALF * 3, HALF * u128::from(divisor), limit, u128::MAX - 2] {
+                for dividend in [base.saturating_sub(1), base, base + 1, base + 2] {
+                    let expected = saturating_u64(dividend.div_ceil(u128::from(divisor)));
+                    let found = saturating_div_ceil(dividend, divisor);
+                    assert_eq!(found, expected, "{dividend} / {divisor}");
+                }
+            }
+        }
     }
 }

@@ -122,8 +122,17 @@ impl<'a, W: Word> Slices<'a, W> {
             let (calls, bad) = self.sum(head, head);
             // RACE: the good calls of a slice may have left in between, and the bad ones not. Model:
             // `a_slice_that_leaves_the_window_trips_nothing`.
-            if self.head.load() == word {
-                return rule.holds(calls, bad);
+            if self.head.load() != word {
+                continue;
+            }
+            if !rule.holds(calls, bad) {
+                return false;
+            }
+            // RACE: a move to far ahead, which empties all slots, may have begun. It begins with those of
+            // the bad calls. Model: `a_move_to_far_ahead_trips_nothing`.
+            let (calls_now, bad_now) = self.sum(head, head);
+            if calls_now >= calls && bad_now >= bad {
+                return true;
             }
         }
     }

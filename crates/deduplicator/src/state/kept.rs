@@ -62,8 +62,10 @@ impl<M: Memory, B: Beside> State<M, B> {
         self.ahead = ahead;
     }
 
-    /// Restores an id; to be given the oldest first. Returns its slot.
+    /// Restores an id; to be given the oldest first, with times of its own [count](State::count). Returns its
+    /// slot.
     pub(crate) fn restore(&mut self, record: Record) -> usize {
+        debug_assert!(record.time < HOLE, "it would be taken for a hole");
         if let Some(found) = self.find(record.id) {
             self.dig(found);
             self.beside.gone(found.slot);

@@ -25,7 +25,7 @@ pub(super) struct Push {
     pub(super) read: u32,
     /// The stamp of the position for the next id: all from here down to `read`, `read` excepted, are
     /// holes.
-    write: u32,
+    pub(super) write: u32,
 }
 
 impl<M: Memory, B: Beside> State<M, B> {
@@ -78,6 +78,12 @@ impl<M: Memory, B: Beside> State<M, B> {
             line = self.line_after(line);
         }
         debug_assert!(false, "an id that lives is in the index");
+    }
+
+    /// Whether what a push has emptied begins or ends behind a position: runs of holes end there.
+    pub(super) fn is_pushed_from(&self, position: u32) -> bool {
+        let stamp = self.era.stamp(position);
+        self.push.is_some_and(|push| push.read == stamp || push.write == stamp)
     }
 
     /// Nothing more is to be looked at: what was emptied leaves.

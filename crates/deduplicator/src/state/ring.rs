@@ -6,7 +6,19 @@
 //!               └────────────┴────────────┴ ─ ─ ─ ─ ─ ─┴ ─ ─ ─ ─ ─ ─ ┴ ─ ─ ─ ─ ─ ─ ┘   configured
 //! ```
 //!
-//! The time of a hole is the end of time, at which nothing is seen.
+//! The time of a hole is the end of time, at which nothing is seen. Holes beside each other are a *run*, which
+//! leaves as one. How long it is stands in its first and in its last hole, where an id has its low half:
+//!
+//! ```text
+//!               63                  32 31                   0
+//!              ┌──────────────────────┬──────────────────────┐
+//!  a hole      │ of the run that ends │ of the run that      │   holes in between are not read
+//!              │ here                 │ begins here          │
+//!              └──────────────────────┴──────────────────────┘
+//! ```
+//!
+//! A run ends where a [push](super::push) has come to, at either end of what it has emptied, though there may
+//! be holes beyond.
 
 use super::{Beside, State};
 use crate::config::Terms;
@@ -102,10 +114,56 @@ impl<M: Memory, B: Beside> State<M, B> {
         }
     }
 
-    /// Makes a hole.
+    /// Makes a hole of a position, without a run: for those that a push has emptied.
     pub(super) fn bore(&mut self, slot: usize) {
         let base = self.base(slot);
         self.memory.words_mut()[base + 1] = HOLE;
+    }
+
+    /// Makes a hole of a position, and one run of it and those beside it: D7.
+    pub(super) fn bore_run(&mut self, slot: usize) {
+        self.bore(slot);
+        let position = self.position_of(slot);
+        let (mut first, mut last) = (position, position);
+        // A run does not go beyond what a push has emptied, whose holes have no runs.
+        if position > 0 && !self.is_pushed_from(position - 1) {
+            first -= self.runs(position - 1).0;
+        }
+        if position + 1 < self.era.span && !self.is_pushed_from(position) {
+            last += self.runs(position + 1).1;
+        }
+        let length = last - first + 1;
+        let (begin, end) = (self.slot(first), self.slot(last));
+        let (begin, end) = (self.base(begin), self.base(end));
+        let words = self.memory.words_mut();
+        words[begin] = words[begin] >> 32 << 32 | u64::from(length);
+        words[end] = u64::from(length) << 32 | words[end] & u64::from(u32::MAX);
+    }
+
+    /// How long the run is that ends at a position, and the one that begins there; if it is such an end of one.
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+    pub(super) fn runs(&self, position: u32) -> (u32, u32) {
+        let slot = self.slot(position);
+        if self.time(slot) != HOLE {
+            return (0, 0);
+        }
+        let runs = self.memory.words()[self.base(slot)];
+        // OK: as the reason says.
+        ((runs >> 32) as u32, runs as u32)
+    }
+
+    /// How many positions from the oldest on are holes, as far as one run says: at least one, if the oldest
+    /// is a hole.
+    pub(super) fn holes(&self) -> u32 {
+        self.runs(0).1
+    }
+
+    /// The position of a slot, counted from the oldest.
+    #[expect(clippy::cast_possible_truncation, reason = "less than the number of places")]
+    fn position_of(&self, slot: usize) -> u32 {
+        let (head, places) = (self.head(), self.terms.places as usize);
+        // OK: as the reason says.
+        (if slot >= head { slot - head } else { slot + places - head }) as u32
     }
 
     /// So many of the oldest positions leave.

@@ -1,33 +1,22 @@
-//! One bucket and one breaker, every executor, every timer: what was promised to one waiter is kept to
-//! all kinds.
+//! Every executor with every timer: what real time brings is brought to all of them.
 //!
-//! These are among the few tests that let real time pass; each is a fraction of a second, and a
-//! watchdog turns a lost wake-up into a failure.
+//! These are among the few tests that let real time pass; each is a fraction of a second.
 
 use std::future::Future;
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use futures::StreamExt;
+use steadfast::backoff::{self, BackoffConfig};
 use steadfast::circuit_breaker::{self, Phase};
 use steadfast::token_bucket::{Acquire, AcquireError, Config, Rate, TokenBucket};
 use steadfast::{AsyncIoClock, Clock, Instant, SystemClock, Timer, TokioClock, TscClock};
+use steadfast_deduplicator::{self as deduplicator, Claims, SipKeys};
+use steadfast_sequence_tracker as sequence_tracker;
 
-/// Runs `test` on a thread of its own, and fails if it has not ended after a generous while.
-fn watched(test: impl FnOnce() + Send + 'static) {
-    let (done, wait) = channel();
-    let thread = thread::spawn(move || {
-        test();
-        done.send(()).expect("the watchdog waits");
-    });
-    match wait.recv_timeout(Duration::from_secs(20)) {
-        Err(RecvTimeoutError::Timeout) => panic!("a wake-up was lost"),
-        _ => thread.join().expect("the test passes"),
-    }
-}
+use crate::watched;
 
 fn bucket<C: Clock>(rate: u64, burst: u64, clock: C) -> Arc<TokenBucket<C>> {
     Arc::new(Config::new(Rate::per_second(rate)).burst(burst).build_with(clock).unwrap())
@@ -51,6 +40,9 @@ fn clocks(run: impl Fn(&dyn Fn() -> futures::future::BoxFuture<'static, ()>) + S
         run(&|| Box::pin(twenty(SystemClock)));
         run(&|| Box::pin(twenty(AsyncIoClock)));
         run(&|| Box::pin(twenty(TscClock)));
+        run(&|| Box::pin(three_waits(SystemClock)));
+        run(&|| Box::pin(three_waits(AsyncIoClock)));
+        run(&|| Box::pin(three_waits(TscClock)));
     });
 }
 
@@ -84,6 +76,34 @@ async fn twenty<C: Timer>(clock: C) {
     assert!(lives.into_iter().eq(2..=42));
 }
 
+/// A delay of the shared backoff, a claim's lease, and a deadline of a wait for numbers: each of two
+/// milliseconds, and over after that and not before.
+async fn three_waits<C: Timer + Clone>(clock: C) {
+    let length = Duration::from_millis(2);
+    let delays = backoff::Config::constant(length).unlimited().build().unwrap();
+    let backoff = BackoffConfig::new(delays).build_with(clock.clone()).unwrap();
+    let claims = deduplicator::Config::new(10).lease(length);
+    let claims: Claims<(), C> = claims.claims_with(clock.clone(), SipKeys::from_seed(7)).unwrap();
+    let tracker = sequence_tracker::Config::new().build_with(clock.clone()).unwrap();
+    tracker.record(0);
+    for number in 0..5 {
+        let attempt = backoff.acquire().await.unwrap();
+        assert_eq!(attempt.number(), number);
+        let lost = claims.acquire(&number).await.unwrap();
+        let began = clock.now();
+        attempt.failure();
+        // The next is given back at once, and fails no more.
+        drop(backoff.acquire().await.unwrap());
+        assert!(clock.now().saturating_duration_since(began) >= length, "the delay");
+        drop(claims.acquire(&number).await.unwrap().claim().expect("the lease is over"));
+        drop(lost);
+        let began = clock.now();
+        let late = tracker.acquire(1).timeout(length).await;
+        assert_eq!(late, Err(sequence_tracker::AcquireError::TimedOut { missing: vec![1..=1] }));
+        assert!(clock.now().saturating_duration_since(began) >= length, "the deadline");
+    }
+}
+
 #[test]
 fn futures_block_on_is_served_by_every_timer() {
     clocks(|job| futures::executor::block_on(job()));
@@ -115,6 +135,7 @@ fn tokio_time_serves_tokio() {
         runtime
             .block_on(async { tokio::spawn(forty(bucket(1_000, 5, TokioClock))).await.unwrap() });
         runtime.block_on(async { tokio::spawn(twenty(TokioClock)).await.unwrap() });
+        runtime.block_on(async { tokio::spawn(three_waits(TokioClock)).await.unwrap() });
     });
 }
 
@@ -133,6 +154,48 @@ async fn paused_tokio_time_moves_by_itself_to_the_exact_instant() {
 #[tokio::test(start_paused = true)]
 async fn paused_tokio_time_serves_a_breaker() {
     twenty(TokioClock).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn paused_tokio_time_serves_all_other_waits() {
+    three_waits(TokioClock).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancel_storms_in_paused_tokio_time_lose_nothing() {
+    let bucket = bucket(1_000, 10, TokioClock);
+    let began = bucket.clock().now();
+    let tasks: Vec<_> = (0..100_u64)
+        .map(|task| {
+            let bucket = Arc::clone(&bucket);
+            tokio::spawn(async move {
+                let mut served = 0_u64;
+                for round in 0..100 {
+                    let wait = Acquire::new(Arc::clone(&bucket), 1);
+                    // Some are cut off from outside, when they stand in line.
+                    let limit = Duration::from_millis((task * 7 + round * 13) % 200);
+                    if let Ok(ended) = tokio::time::timeout(limit, wait).await {
+                        ended.unwrap();
+                        served += 1;
+                    }
+                }
+                served
+            })
+        })
+        .collect();
+    let mut served = 0;
+    for task in tasks {
+        served += task.await.unwrap();
+    }
+    let took = bucket.clock().now().saturating_duration_since(began);
+    let due = 10 + took.as_millis() + 1;
+    assert!(u128::from(served) <= due, "{served} of {due}");
+    assert!(
+        (1_000..9_000).contains(&served),
+        "{served}: neither all nor next to none were cut off"
+    );
+    assert_eq!(bucket.stats().line.waiting, 0);
+    bucket.acquire(10).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
