@@ -275,8 +275,9 @@ impl Config {
 
     /// The checked numbers of one window. With `has_payload`, each id has a payload's fingerprint.
     pub(crate) const fn terms(&self, has_payload: bool) -> Result<Terms, ConfigError> {
-        match self.check() {
-            Ok(()) => self.window(has_payload),
+        match self.shape(has_payload) {
+            // What all shards take is no matter of one window.
+            Ok(_) | Err(ConfigError::NotAddressable { .. }) => self.window(has_payload),
             Err(error) => Err(error),
         }
     }

@@ -57,8 +57,8 @@ fn accepted(config: Config) {
 }
 
 /// What a window of so many ids takes, in bytes.
-fn bytes(config: Config) -> usize {
-    config.lines() * 64 + config.words() * 8
+fn bytes(config: Config) -> u64 {
+    config.lines() as u64 * 64 + config.words() as u64 * 8
 }
 
 mod numbers {
@@ -276,13 +276,14 @@ mod memory {
         let largest = if ALL_FITS { MAX_CAPACITY } else { MAX_CAPACITY / 2 };
         for capacity in [1_000, 65_536, 1_000_000, largest] {
             let config = Config::new(capacity);
-            assert!(10 * bytes(config) <= 293 * capacity, "{}", bytes(config));
-            assert!(bytes(config.dense(true)) <= 23 * capacity, "{}", bytes(config.dense(true)));
             let (places, renewing) = (config.words() / 2, config.renew(true).words() / 3);
+            assert_eq!((places, renewing), (capacity / 4 + capacity, capacity / 2 + capacity));
             let wide = config.wide(true);
             assert_eq!(wide.words(), config.words() + places);
+            let (capacity, places, renewing) = (capacity as u64, places as u64, renewing as u64);
+            assert!(10 * bytes(config) <= 293 * capacity, "{}", bytes(config));
+            assert!(bytes(config.dense(true)) <= 23 * capacity, "{}", bytes(config.dense(true)));
             assert!(10 * bytes(wide) <= 386 * capacity, "{}", bytes(wide));
-            assert_eq!((places, renewing), (capacity / 4 + capacity, capacity / 2 + capacity));
             assert_eq!(bytes(config.renew(true)), bytes(config) - 16 * places + 24 * renewing);
         }
     }
