@@ -9,8 +9,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-proofs=(labels format crates deny tests soak clippy docs features msrv no-std bare-metal thirty-two-bits
-    sanitizers public-api fuzz loom)
+proofs=(labels format crates deny tests soak clippy docs features msrv minimal-versions no-std bare-metal
+    thirty-two-bits sanitizers public-api fuzz loom)
 long=(mutations)
 
 for script in ci/*.sh; do
