@@ -132,7 +132,7 @@ sanitize() {
     fi
     "$CARGO_TARGET_DIR/$host/debug/sound" || fail "the program without a defect was reported"
 
-    "$@" test "${build[@]}" "${packages[@]}" "${tests[@]}" 2>&1 | tee "$own/$name.log"
+    "$@" test --no-fail-fast "${build[@]}" "${packages[@]}" "${tests[@]}" 2>&1 | tee "$own/$name.log"
     ! grep -E '(Address|Leak|Thread)Sanitizer' "$own/$name.log" || fail "$name: see above"
     passed=$(passed_tests "$own/$name.log")
     ((passed > 0)) || fail "$name: no test ran"
