@@ -65,7 +65,9 @@ fn main() {
 END
 cat >"$probe/src/bin/use_after_free.rs" <<'END'
 fn main() {
-    let freed: *const u8 = std::hint::black_box(vec![1_u8; 1_000]).as_ptr();
+    let memory = std::hint::black_box(vec![1_u8; 1_000]);
+    let freed = memory.as_ptr();
+    drop(memory);
     println!("{}", unsafe { *std::hint::black_box(freed) });
 }
 END
