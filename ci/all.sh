@@ -9,8 +9,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-proofs=(labels format crates deny tests examples soak clippy docs features msrv no-std bare-metal public-api fuzz loom)
-long=(mutations)
+proofs=(labels format crates deny tests examples soak clippy docs features msrv minimal-versions no-std bare-metal
+    thirty-two-bits sanitizers public-api fuzz loom)
+long=(mutations "thirty-two-bits native critical-section" "sanitizers thread")
 
 for script in ci/*.sh; do
     name=$(basename "$script" .sh)
@@ -29,7 +30,8 @@ summary=
 for name in "${proofs[@]}"; do
     printf '\n=== %s\n' "$name"
     start=$SECONDS
-    if ! bash "ci/$name.sh"; then
+    read -ra words <<<"$name"
+    if ! bash "ci/${words[0]}.sh" "${words[@]:1}"; then
         printf '\n=== %s failed after %d s\n%s' "$name" $((SECONDS - start)) "$summary" >&2
         exit 1
     fi

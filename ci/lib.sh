@@ -19,6 +19,19 @@ shipped() {
     sed -n '/^\[package\]/,/^\[/s/^name = "\(.*\)"/\1/p' crates/*/Cargo.toml
 }
 
+# copy_workspace DIR: the repository's files without Cargo.lock, to be resolved or changed there.
+copy_workspace() {
+    rm -rf "$1"
+    mkdir -p "$1"
+    tar --create --exclude=./target --exclude=./.git --exclude=./Cargo.lock . |
+        tar --extract --directory "$1"
+}
+
+# passed_tests LOG: how many tests of a run of `cargo test` passed.
+passed_tests() {
+    awk '/^test result: ok\./ { sum += $4 } END { print sum + 0 }' "$1"
+}
+
 # cargo_tool NAME: installs the subcommand `cargo NAME` unless it is there.
 cargo_tool() {
     cargo "$1" --version >/dev/null 2>&1 || cargo install --locked "cargo-$1"
@@ -109,13 +122,20 @@ unpack_debian_rust() {
     rm -rf "$1"
     mkdir -p "$1"
     # shellcheck disable=SC2086
-    (cd "$1" && apt-get download -qq "${rust[@]/%/=$version}" $missing)
-    local package
-    for package in "$1"/*.deb; do
-        dpkg-deb -x "$package" "$1"
+    unpack_debian "$1" "${rust[@]/%/=$version}" $missing
+    touch "$1/complete"
+}
+
+# unpack_debian DIR PACKAGE...: Debian's packages into DIR, where they need no installing.
+unpack_debian() {
+    local package root=$1
+    shift
+    mkdir -p "$root"
+    (cd "$root" && apt-get download -qq "$@")
+    for package in "$root"/*.deb; do
+        dpkg-deb -x "$package" "$root"
         rm "$package"
     done
-    touch "$1/complete"
 }
 
 debian_rust_version() {

@@ -12,10 +12,7 @@ cd "$(dirname "$0")/.."
 use_msrv_toolchain
 
 copy=$target_dir/msrv/workspace
-rm -rf "$copy"
-mkdir -p "$copy"
-tar --create --exclude=./target --exclude=./.git --exclude=./Cargo.lock . |
-    tar --extract --directory "$copy"
+copy_workspace "$copy"
 export CARGO_TARGET_DIR=$target_dir/msrv/target CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS=fallback
 cd "$copy"
 "$old_cargo" generate-lockfile
@@ -28,6 +25,6 @@ done
 
 log=$target_dir/msrv/tests.log
 "$old_cargo" test --locked "${packages[@]}" --all-features --lib --tests 2>&1 | tee "$log"
-passed=$(awk '/^test result: ok\./ { sum += $4 } END { print sum + 0 }' "$log")
+passed=$(passed_tests "$log")
 ((passed > 0)) || fail "no test ran"
 echo "Rust $msrv: $((${#packages[@]} / 2)) crates compile, $passed tests pass"

@@ -1066,7 +1066,7 @@ mod executors {
             tokio::time::sleep(HOUR * 5 / 2).await;
             stop.stop();
         };
-        let (first, second, ()) = tokio::join!(retry(), retry().run(), stopper);
+        let (first, second, ()) = tokio::join!(retry().into_future(), retry().run(), stopper);
         let expected = failed(Some(Err(2)), 3, HOUR * 5 / 2, GaveUp::Stopped);
         assert_eq!((first, second), (expected, expected));
     }

@@ -91,9 +91,10 @@ const PILES: usize = 64;
 impl<T> Shards<T> {
     pub(crate) fn new(
         config: &Config,
+        has_payload: bool,
         make: impl Fn(&Config) -> Result<T, ConfigError>,
     ) -> Result<Self, ConfigError> {
-        let (shards, each) = config.shape()?;
+        let (shards, each) = config.shape(has_payload)?;
         let shards = (0..shards).map(|_| make(&each).map(Mutex::new).map(Shard));
         shards.collect::<Result<_, _>>().map(Self)
     }
@@ -134,7 +135,7 @@ impl Config {
         clock: C,
         hasher: S,
     ) -> Result<Deduplicator<C, S>, ConfigError> {
-        let shards = Shards::new(self, Config::state)?;
+        let shards = Shards::new(self, false, Config::state)?;
         Ok(Deduplicator { ids: Ids::new(hasher, self.is_wide), shards, clock, config: *self })
     }
 }

@@ -93,7 +93,7 @@ impl Config {
         clock: C,
         hasher: S,
     ) -> Result<Claims<V, C, S>, ConfigError> {
-        let shards = Shards::new(self, |config| config.terms(true).map(Shard::new))?;
+        let shards = Shards::new(self, true, |config| config.terms(true).map(Shard::new))?;
         let ids = Ids::new(hasher, self.is_wide);
         Ok(Claims { ids, shards, in_flight: AtomicU32::new(0), clock, config: *self })
     }

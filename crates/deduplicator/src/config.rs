@@ -16,7 +16,11 @@ pub const MAX_SHARDS: usize = 1_024;
 /// The most ids that one of several shards has for its share: the rest is for its margin.
 const MAX_SHARE: usize = MAX_CAPACITY / 2;
 /// The most ids of all shards together.
-const MOST: usize = MAX_SHARE.saturating_mul(MAX_SHARDS);
+const MOST: usize = {
+    // The places of more, of two words each, would take more addresses than the target has.
+    let (of_all_shards, addressable) = (MAX_SHARE.saturating_mul(MAX_SHARDS), usize::MAX / 16);
+    if of_all_shards < addressable { of_all_shards } else { addressable }
+};
 /// As many ids as a shard is worth having for: with fewer, the margin would be more than a sixth.
 const SHARD: usize = 4_096;
 /// As many shards as there are unless something else is said, if there are enough ids.
@@ -88,6 +92,12 @@ impl Terms {
         // OK: at most 1.5 × 2²⁶ positions of at most 5 words, which `terms` has compared with the
         // target's addresses.
         self.places as usize * self.stride as usize
+    }
+
+    /// What its memory takes.
+    const fn bytes(&self) -> u64 {
+        // OK: at most 1.5 × 2²⁶ positions of at most 5 words, and 2²⁴ lines.
+        self.places as u64 * self.stride as u64 * 8 + self.lines as u64 * 64
     }
 }
 
@@ -211,7 +221,7 @@ impl Config {
     ///
     /// [`ConfigError`] names what was given and what is allowed.
     pub const fn check(&self) -> Result<(), ConfigError> {
-        match self.shape() {
+        match self.shape(false) {
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         }
@@ -245,8 +255,8 @@ impl Config {
     }
 
     /// How many shards a shared window has, and what each of them is: a window of its own, with room enough
-    /// that none gets more of the last `capacity` ids.
-    pub(crate) const fn shape(&self) -> Result<(usize, Self), ConfigError> {
+    /// that none gets more of the last `capacity` ids. With `has_payload`, each id has a payload's fingerprint.
+    pub(crate) const fn shape(&self, has_payload: bool) -> Result<(usize, Self), ConfigError> {
         if let Some(fault) = self.fault() {
             return Err(fault);
         }
@@ -263,16 +273,25 @@ impl Config {
         // No shard gets more than all.
         let room = if room > capacity { capacity } else { room };
         let shard = Self { capacity: room, shards: None, ..*self };
-        match shard.window(false) {
-            Ok(_) => Ok((shards, shard)),
+        match shard.window(has_payload) {
+            Ok(terms) => {
+                // OK: at most 2¹⁰ times 2³³.
+                let bytes = shards as u64 * terms.bytes();
+                // OK: no target has addresses of more than 64 bits.
+                if bytes > usize::MAX as u64 {
+                    return Err(ConfigError::NotAddressable { bytes });
+                }
+                Ok((shards, shard))
+            }
             Err(error) => Err(error),
         }
     }
 
     /// The checked numbers of one window. With `has_payload`, each id has a payload's fingerprint.
     pub(crate) const fn terms(&self, has_payload: bool) -> Result<Terms, ConfigError> {
-        match self.check() {
-            Ok(()) => self.window(has_payload),
+        match self.shape(has_payload) {
+            // What all shards take is no matter of one window.
+            Ok(_) | Err(ConfigError::NotAddressable { .. }) => self.window(has_payload),
             Err(error) => Err(error),
         }
     }
@@ -317,12 +336,8 @@ impl Config {
         let (high, stride) = if is_wide { (2, 3) } else { (0, 2) };
         let (first, stride) = if renews { (stride, stride + 1) } else { (0, stride) };
         let (payload, stride) = if has_payload { (stride, stride + 1) } else { (0, stride) };
-        let bytes = places as u64 * stride as u64 * 8 + lines as u64 * 64;
-        if bytes > isize::MAX as u64 {
-            return Err(ConfigError::NotAddressable { bytes });
-        }
         let mask = (1 << bits) - 1;
-        Ok(Terms {
+        let terms = Terms {
             capacity,
             places,
             lines,
@@ -335,7 +350,12 @@ impl Config {
             high,
             first,
             payload,
-        })
+        };
+        let bytes = terms.bytes();
+        if bytes > isize::MAX as u64 {
+            return Err(ConfigError::NotAddressable { bytes });
+        }
+        Ok(terms)
     }
 
     /// How many lines [`Fixed`](crate::Fixed) memory needs.

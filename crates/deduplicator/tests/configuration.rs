@@ -14,7 +14,12 @@ const TOO_LONG: Duration = Duration::from_nanos(u64::MAX);
 /// Of one of several shards, without its margin.
 const MAX_SHARE: usize = MAX_CAPACITY / 2;
 /// Of all shards together.
+#[cfg(target_pointer_width = "64")]
 const MOST: usize = MAX_SHARE * MAX_SHARDS;
+#[cfg(target_pointer_width = "32")]
+const MOST: usize = usize::MAX / 16;
+/// Has the target addresses for all that can be configured?
+const ALL_FITS: bool = usize::BITS == 64;
 
 const OK: Config = Config::new(100);
 
@@ -52,8 +57,8 @@ fn accepted(config: Config) {
 }
 
 /// What a window of so many ids takes, in bytes.
-fn bytes(config: Config) -> usize {
-    config.lines() * 64 + config.words() * 8
+fn bytes(config: Config) -> u64 {
+    config.lines() as u64 * 64 + config.words() as u64 * 8
 }
 
 mod numbers {
@@ -61,13 +66,16 @@ mod numbers {
 
     #[test]
     fn a_capacity_from_1_to_the_most() {
+        let range = if ALL_FITS { "1 to 34359738368" } else { "1 to 268435455" };
         for capacity in [0, MOST + 1, usize::MAX] {
             let error = ConfigError::CapacityOutOfRange { capacity, max: MOST };
-            let given = capacity.to_string();
-            rejected(Config::new(capacity), error, &[&given, "1 to 34359738368"]);
+            rejected(Config::new(capacity), error, &[&capacity.to_string(), range]);
         }
-        for capacity in [1, MAX_CAPACITY, MAX_CAPACITY + 1, MOST] {
+        for capacity in [1, MAX_CAPACITY, MAX_CAPACITY + 1] {
             accepted(Config::new(capacity));
+        }
+        if ALL_FITS {
+            accepted(Config::new(MOST));
         }
     }
 
@@ -79,7 +87,12 @@ mod numbers {
             let given = capacity.to_string();
             rejected_by_windows(Config::new(capacity), error, &[&given, "1 to 67108864"]);
         }
-        // With all that can be added, and without building it.
+    }
+
+    /// With all that can be added, and without building it.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn one_window_of_the_most_has_room_for_all_that_can_be_added() {
         for config in [Config::new(MAX_CAPACITY), Config::new(MAX_CAPACITY).dense(true)] {
             for config in [config, config.renew(true), config.wide(true).renew(true)] {
                 assert!(config.lines() * 15 >= MAX_CAPACITY && config.words() > 2 * MAX_CAPACITY);
@@ -89,19 +102,22 @@ mod numbers {
 
     #[test]
     fn what_passes_the_check_is_built_and_what_does_not_is_not() {
+        let few = (MOST / MAX_SHARE / 2).next_power_of_two();
         for (capacity, shards, max) in [
             (MAX_CAPACITY + 1, 1, MAX_CAPACITY),
             (MOST, 1, MAX_CAPACITY),
             (2 * MAX_SHARE + 1, 2, 2 * MAX_SHARE),
-            (1 << 30, 8, 8 * MAX_SHARE),
-            (MOST, MAX_SHARDS / 2, MOST / 2),
+            (3 * MAX_CAPACITY, 4, 4 * MAX_SHARE),
+            (MOST, few, few * MAX_SHARE),
         ] {
             let error = ConfigError::CapacityOutOfRange { capacity, max };
             let given = capacity.to_string();
             rejected(Config::new(capacity).shards(shards), error, &[&given, &max.to_string()]);
         }
         // Most of these are larger than this machine: they are not built.
-        for (capacity, shards) in [(MAX_CAPACITY, 1), (MAX_CAPACITY, 2), (MOST, MAX_SHARDS)] {
+        let largest = if ALL_FITS { MAX_CAPACITY } else { MAX_CAPACITY / 2 };
+        let all = if ALL_FITS { MOST } else { largest };
+        for (capacity, shards) in [(largest, 1), (largest, 2), (all, MAX_SHARDS)] {
             for config in [Config::new(capacity), Config::new(capacity).shards(shards)] {
                 accepted(config.wide(true).renew(true));
             }
@@ -121,7 +137,9 @@ mod numbers {
 
     #[test]
     fn shards_are_a_power_of_two_up_to_the_most() {
-        for shards in [0, 3, 6, 1_000, MAX_SHARDS + 1, 2 * MAX_SHARDS, usize::MAX, 1 << 63] {
+        for shards in
+            [0, 3, 6, 1_000, MAX_SHARDS + 1, 2 * MAX_SHARDS, usize::MAX, !(usize::MAX / 2)]
+        {
             let error = ConfigError::ShardsOutOfRange { shards, max: MAX_SHARDS };
             let given = shards.to_string();
             rejected(Config::new(MOST).shards(shards), error, &[&given, "power of two", "1024"]);
@@ -238,7 +256,7 @@ mod rates {
             assert_eq!(Config::within(ttl, per_second), Err(error));
         }
         // Just as many as there are numbers.
-        rejected(capacity(Duration::from_secs(1), u64::MAX), error, &[]);
+        rejected(capacity(Duration::from_secs(1), usize::MAX as u64), error, &[]);
     }
 
     #[test]
@@ -254,15 +272,18 @@ mod memory {
 
     #[test]
     fn an_id_takes_29_bytes_or_23_and_8_more_a_place_for_what_is_added() {
-        for capacity in [1_000, 65_536, 1_000_000, MAX_CAPACITY] {
+        // Wide, the most that one window may have is more than 32 bits address.
+        let largest = if ALL_FITS { MAX_CAPACITY } else { MAX_CAPACITY / 2 };
+        for capacity in [1_000, 65_536, 1_000_000, largest] {
             let config = Config::new(capacity);
-            assert!(10 * bytes(config) <= 293 * capacity, "{}", bytes(config));
-            assert!(bytes(config.dense(true)) <= 23 * capacity, "{}", bytes(config.dense(true)));
             let (places, renewing) = (config.words() / 2, config.renew(true).words() / 3);
+            assert_eq!((places, renewing), (capacity / 4 + capacity, capacity / 2 + capacity));
             let wide = config.wide(true);
             assert_eq!(wide.words(), config.words() + places);
+            let (capacity, places, renewing) = (capacity as u64, places as u64, renewing as u64);
+            assert!(10 * bytes(config) <= 293 * capacity, "{}", bytes(config));
+            assert!(bytes(config.dense(true)) <= 23 * capacity, "{}", bytes(config.dense(true)));
             assert!(10 * bytes(wide) <= 386 * capacity, "{}", bytes(wide));
-            assert_eq!((places, renewing), (capacity / 4 + capacity, capacity / 2 + capacity));
             assert_eq!(bytes(config.renew(true)), bytes(config) - 16 * places + 24 * renewing);
         }
     }
@@ -304,8 +325,39 @@ mod memory {
 
     #[test]
     fn more_than_there_are_addresses_is_said_in_bytes() {
-        // No target that runs tests has so few.
         says(ConfigError::NotAddressable { bytes: 1 << 32 }, &["4294967296 bytes", "smaller"]);
+    }
+
+    #[cfg(target_pointer_width = "32")]
+    fn bytes_too_many(error: ConfigError) -> u64 {
+        match error {
+            ConfigError::NotAddressable { bytes } => bytes,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "32")]
+    fn no_window_takes_more_than_there_are_addresses() {
+        let config = Config::new(MAX_CAPACITY).wide(true).renew(true);
+        let error = config.state().map(drop).expect_err("some 3.5 GiB in one piece");
+        assert!(bytes_too_many(error) > 1 << 31);
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "32")]
+    fn all_shards_together_take_no_more_than_there_are_addresses() {
+        let keys = SipKeys::from_seed(1);
+        for config in [Config::new(MOST), Config::new(MOST).shards(MAX_SHARDS)] {
+            let error = config.check().expect_err("each shard could be had, and all cannot");
+            assert!(bytes_too_many(error) > 1 << 32);
+            assert_eq!(config.build_with(ManualClock::new(), keys).map(drop), Err(error));
+        }
+        // Beside each of its ids, a claim has a fingerprint of what it came with.
+        let config = Config::new(MAX_CAPACITY).wide(true).renew(true);
+        assert_eq!(config.check(), Ok(()));
+        let claims = config.claims_with::<(), _, _>(ManualClock::new(), keys);
+        assert!(bytes_too_many(claims.map(drop).expect_err("as above")) > 1 << 32);
     }
 }
 
