@@ -14,7 +14,7 @@ use steadfast_core::{Clock, CoarseClock, Instant};
 
 use crate::config::{Config, ConfigError};
 use crate::fingerprint::{Fingerprint, Id, Ids, SipKeys};
-use crate::state::{Sighting, State, Stats};
+use crate::state::{AT_ONCE, Ones, Sighting, State, Stats};
 
 /// Says of every id whether it was seen before, within a window of so many ids and so much time; for any
 /// number of threads and tasks at once.
@@ -83,10 +83,9 @@ pub(crate) struct Shards<T>(Box<[Shard<T>]>);
 #[repr(align(128))]
 struct Shard<T>(Mutex<T>);
 
-/// How many ids of a batch are sorted by their shards at once.
-const SORTED: usize = 128;
-/// And into how many piles at most.
+/// Into how many piles the ids of a batch are sorted at most.
 const PILES: usize = 64;
+const _: () = assert!(AT_ONCE <= u64::BITS as usize, "each id has a bit in its pile");
 
 impl<T> Shards<T> {
     pub(crate) fn new(
@@ -228,51 +227,44 @@ impl<C, S: BuildHasher> Deduplicator<C, S> {
     /// seen counts as that.
     #[inline]
     pub fn insert_at<I: Id + ?Sized>(&self, id: &I, now: Instant) -> Sighting {
-        let id = id.fingerprint(&self.ids);
+        let id = self.ids.of(id);
         self.shards.with(id, |state| state.insert(id, now))
     }
 
     /// [`insert_all`](Deduplicator::insert_all) at a time of yours.
     pub fn insert_all_at<I: Id>(&self, ids: &[I], now: Instant) -> Vec<Sighting> {
         let mut answers = alloc::vec![Sighting::Fresh; ids.len()];
-        for (ids, answers) in ids.chunks(SORTED).zip(answers.chunks_mut(SORTED)) {
+        for (ids, answers) in ids.chunks(AT_ONCE).zip(answers.chunks_mut(AT_ONCE)) {
             self.insert_some_at(ids, now, answers);
         }
         answers
     }
 
-    /// Of at most [`SORTED`] ids: shard by shard, each locked once.
+    /// Of at most [`AT_ONCE`] ids: shard by shard, each locked once.
     fn insert_some_at<I: Id>(&self, ids: &[I], now: Instant, answers: &mut [Sighting]) {
         let shards = self.shards.0.len();
-        // Counted rather than compared. If there are more shards than that, some share a pile, which then
-        // has to be taken in several parts.
-        let pile = |id: Fingerprint| id.shard(shards.min(PILES));
-        let mut fingerprints = [Fingerprint { low: 0, high: 0 }; SORTED];
-        let mut ends = [0; PILES];
-        for (fingerprint, id) in fingerprints.iter_mut().zip(ids) {
-            *fingerprint = id.fingerprint(&self.ids);
-            ends[pile(*fingerprint)] += 1;
+        // If there are more shards than that, some share a pile, which then has to be taken in several parts.
+        let piles = shards.min(PILES);
+        let mut fingerprints = [Fingerprint { low: 0, high: 0 }; AT_ONCE];
+        let mut sorted = [0; PILES];
+        for (place, (fingerprint, id)) in fingerprints.iter_mut().zip(ids).enumerate() {
+            *fingerprint = self.ids.of(id);
+            sorted[fingerprint.shard(piles)] |= 1 << place;
         }
-        let mut sum = 0;
-        for end in &mut ends[..shards.min(PILES)] {
-            (*end, sum) = (sum, sum + *end);
-        }
-        let mut sorted = [Fingerprint { low: 0, high: 0 }; SORTED];
-        let mut places = [0; SORTED];
-        for (place, &fingerprint) in fingerprints[..ids.len()].iter().enumerate() {
-            let to = &mut ends[pile(fingerprint)];
-            (sorted[*to], places[*to]) = (fingerprint, place);
-            *to += 1;
-        }
-        let mut places = places.iter();
-        for same in sorted[..ids.len()].chunk_by(|a, b| a.shard(shards) == b.shard(shards)) {
-            self.shards.with(same[0], |state| {
-                state.insert_all(same, now, |answer| {
-                    if let Some(&place) = places.next() {
-                        answers[place] = answer;
-                    }
+        for pile in &mut sorted[..piles] {
+            while let Some(first) = Ones(*pile).next() {
+                let id = fingerprints[first];
+                let mut same = *pile;
+                if shards > piles {
+                    let other =
+                        |&place: &usize| fingerprints[place].shard(shards) != id.shard(shards);
+                    same = Ones(*pile).filter(other).fold(same, |same, place| same & !(1 << place));
+                }
+                self.shards.with(id, |state| {
+                    state.insert_these(&fingerprints, Ones(same), now, answers);
                 });
-            });
+                *pile &= !same;
+            }
         }
     }
 
@@ -283,13 +275,13 @@ impl<C, S: BuildHasher> Deduplicator<C, S> {
 
     /// When an id was first seen, if it is remembered at a time of yours. Records nothing.
     pub fn first_seen_at<I: Id + ?Sized>(&self, id: &I, now: Instant) -> Option<Instant> {
-        let id = id.fingerprint(&self.ids);
+        let id = self.ids.of(id);
         self.shards.with(id, |state| state.first_seen(id, now))
     }
 
     /// [`forget`](Deduplicator::forget) at a time of yours.
     pub fn forget_at<I: Id + ?Sized>(&self, id: &I, now: Instant) -> bool {
-        let id = id.fingerprint(&self.ids);
+        let id = self.ids.of(id);
         self.shards.with(id, |state| state.forget(id, now))
     }
 

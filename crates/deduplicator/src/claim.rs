@@ -276,7 +276,7 @@ impl<O: Deref<Target: Claimable<Hasher: BuildHasher>>> Acquired<O> {
         id: &I,
         now: Instant,
     ) -> Result<Self, TryAcquireError> {
-        let id = id.fingerprint(&owner.claims().ids);
+        let id = owner.claims().ids.of(id);
         Self::ask(owner, id, NO_PAYLOAD, now)
     }
 
@@ -292,7 +292,7 @@ impl<O: Deref<Target: Claimable<Hasher: BuildHasher>>> Acquired<O> {
         now: Instant,
     ) -> Result<Self, TryAcquireError> {
         let claims = owner.claims();
-        let (id, payload) = (id.fingerprint(&claims.ids), claims.payload(payload));
+        let (id, payload) = (claims.ids.of(id), claims.payload(payload));
         Self::ask(owner, id, payload, now)
     }
 }

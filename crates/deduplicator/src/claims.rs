@@ -230,13 +230,13 @@ impl<V, C, S: BuildHasher> Claims<V, C, S> {
 
     /// [`peek`](Claims::peek) at a time of yours.
     pub fn peek_at<I: Id + ?Sized>(&self, id: &I, now: Instant) -> Option<Duplicate<V>> {
-        let id = id.fingerprint(&self.ids);
+        let id = self.ids.of(id);
         self.shards.with(id, |shard| shard.committed(id, now)).map(|(duplicate, _)| duplicate)
     }
 
     /// [`forget`](Claims::forget) at a time of yours.
     pub fn forget_at<I: Id + ?Sized>(&self, id: &I, now: Instant) -> bool {
-        let id = id.fingerprint(&self.ids);
+        let id = self.ids.of(id);
         self.in_shard(id, |shard| shard.window.forget(id, now))
     }
 

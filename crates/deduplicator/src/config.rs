@@ -71,8 +71,12 @@ pub(crate) struct Terms {
     /// How many positions the ring has: more than the capacity, so that some may be holes.
     pub(crate) places: u32,
     pub(crate) lines: u32,
-    /// The bits of a stamp.
-    pub(crate) mask: u32,
+    /// The bits of an entry that its stamp leaves for a tag.
+    pub(crate) tag_bits: u32,
+    /// When the bits of the next stamp that are here are zero, a line is refreshed.
+    pub(crate) pause: u32,
+    /// The same, or nothing if there is always something to do: a position has more than two words.
+    pub(crate) upkeep: u32,
     /// From how many positions on holes are pushed out, and how fast.
     pub(crate) crowded: u32,
     pub(crate) pushes: u32,
@@ -326,8 +330,9 @@ impl Config {
             (false, true) => (2 * capacity).div_ceil(15),
             (false, false) => capacity.div_ceil(7),
         };
-        // A line is refreshed every eighth time that the ring moves on. What was dead then, just before
-        // the oldest position, is dead still when all others have been, though the ring is full.
+        // A line is refreshed every eighth time that the ring moves on, or more rarely if there are stamps enough.
+        // What was dead then, just before the oldest position, is dead still when all others have been, though
+        // the ring is full.
         let bits = (places + 8 * lines + 2).ilog2() + 1;
         assert!(
             bits <= MOST_BITS && LANES * lines as usize >= capacity as usize,
@@ -336,12 +341,18 @@ impl Config {
         let (high, stride) = if is_wide { (2, 3) } else { (0, 2) };
         let (first, stride) = if renews { (stride, stride + 1) } else { (0, stride) };
         let (payload, stride) = if has_payload { (stride, stride + 1) } else { (0, stride) };
-        let mask = (1 << bits) - 1;
+        let pause = 1 << (((1 << bits) - 3 - places) / lines).ilog2();
+        let tag_bits = 32 - bits;
+        // OK: a pause is at most as many as there are stamps.
+        let pause = (pause - 1) << tag_bits;
+        let upkeep = if stride == 2 { pause } else { 0 };
         let terms = Terms {
             capacity,
             places,
             lines,
-            mask,
+            tag_bits,
+            pause,
+            upkeep,
             crowded,
             pushes,
             ttl,

@@ -20,13 +20,17 @@ pub struct Fingerprint {
     pub high: u64,
 }
 
+/// Which bits of the lower half say the shard: there are at most 1,024.
+#[cfg(feature = "wait")]
+const SHARD: u32 = 22;
+
 impl Fingerprint {
-    /// The bits above the stamp's, of the lower half of the low half.
+    /// The lowest bits.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
-    pub(crate) const fn tag(self, mask: u32) -> u32 {
+    pub(crate) const fn tag(self, tags: u32) -> u32 {
         // OK: as the reason says.
-        self.low as u32 & !mask
+        self.low as u32 & tags
     }
 
     /// One of so many lines: the upper half of the low half, as a fraction.
@@ -36,15 +40,15 @@ impl Fingerprint {
         (((self.low >> 32) * lines as u64) >> 32) as usize
     }
 
-    /// One of so many shards, a power of two: by the lowest bits. The line is chosen by the upper half, and the
-    /// tag is made of bits above the stamp's, so that ids of one shard differ in both as all ids do. (Of a
-    /// thousand shards of a few dozen ids, 3 of the tag's 25 bits are the shard's: the others will do.)
+    /// One of so many shards, a power of two: by the highest bits of the lower half. The line is chosen by the
+    /// upper half, and the tag is made of the lowest bits, so that ids of one shard differ in both as all ids do.
+    /// (In shards of a few dozen ids, some of the tag's 25 bits are the shard's: the others will do.)
     #[cfg(feature = "wait")]
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "less than the number of shards")]
     pub(crate) const fn shard(self, shards: usize) -> usize {
         // OK: as the reason says.
-        self.low as usize & (shards - 1)
+        (self.low as u32 >> SHARD) as usize & (shards - 1)
     }
 }
 
@@ -117,6 +121,13 @@ impl<S: BuildHasher> Ids<S> {
     pub fn new(hasher: S, is_wide: bool) -> Self {
         let keys = [1_u64, 2, 3].map(|key| hasher.hash_one(key));
         Self { hasher, keys, is_wide }
+    }
+
+    /// Of an id, by its own account of it: of which the low half is all, unless they are wide.
+    #[inline]
+    pub(crate) fn of<I: Id + ?Sized>(&self, id: &I) -> Fingerprint {
+        let made = id.fingerprint(self);
+        if self.is_wide { made } else { Fingerprint { high: 0, ..made } }
     }
 
     /// Of up to 64 bits: no two have the same.

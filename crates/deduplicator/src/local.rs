@@ -82,7 +82,7 @@ impl<S: BuildHasher, M: Memory> LocalDeduplicator<S, M> {
     /// Says whether an id was seen before, and remembers it if it was not: in one step.
     #[inline]
     pub fn insert<I: Id + ?Sized>(&mut self, id: &I, now: Instant) -> Sighting {
-        self.state.insert(id.fingerprint(&self.ids), now)
+        self.state.insert(self.ids.of(id), now)
     }
 
     /// [`insert`](LocalDeduplicator::insert) of many ids, in order, several times as fast: `each` is told
@@ -92,7 +92,7 @@ impl<S: BuildHasher, M: Memory> LocalDeduplicator<S, M> {
         for ids in ids.chunks(AT_ONCE) {
             let mut fingerprints = [Fingerprint { low: 0, high: 0 }; AT_ONCE];
             for (fingerprint, id) in fingerprints.iter_mut().zip(ids) {
-                *fingerprint = id.fingerprint(&self.ids);
+                *fingerprint = self.ids.of(id);
             }
             self.state.insert_all(&fingerprints[..ids.len()], now, &mut each);
         }
@@ -105,12 +105,12 @@ impl<S: BuildHasher, M: Memory> LocalDeduplicator<S, M> {
 
     /// When an id was first seen, if it is remembered. Records nothing.
     pub fn first_seen<I: Id + ?Sized>(&self, id: &I, now: Instant) -> Option<Instant> {
-        self.state.first_seen(id.fingerprint(&self.ids), now)
+        self.state.first_seen(self.ids.of(id), now)
     }
 
     /// Forgets an id. Says whether it was remembered.
     pub fn forget<I: Id + ?Sized>(&mut self, id: &I, now: Instant) -> bool {
-        self.state.forget(id.fingerprint(&self.ids), now)
+        self.state.forget(self.ids.of(id), now)
     }
 
     /// Forgets all ids. What was counted stays.

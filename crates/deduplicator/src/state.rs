@@ -23,6 +23,7 @@
 //! | insert | in the window, renewing | duplicate | a hole; and the newest, with its first sight |
 //! | insert | its time is over | fresh | a hole; and the newest |
 //! | forget | in the window | true | a hole |
+//! | insert | not in the window, which *slides* | fresh | the newest, in the place of the oldest |
 //! | any | the oldest's time is over | | it leaves, at most 16 a step |
 //! | any | the oldest is a hole | | it leaves, with those beside it |
 //! | append | more positions than the capacity and half the spare | | holes are pushed out, some positions a step |
@@ -37,6 +38,8 @@
 //! - **D6** There is room for one more position: holes are out before the ring is full.
 //! - **D7** Holes beside each other are one run, but for those at the ends of what a push has emptied; its first
 //!   and its last hole say how long it is.
+//! - **D8** Before `slides_until`, the window slides: it is full, without holes or a push, and the oldest is not
+//!   over. There is nothing to be looked at then but the line of an id that is new.
 
 use core::fmt;
 
@@ -46,6 +49,8 @@ use crate::config::Terms;
 use crate::fingerprint::Fingerprint;
 use crate::memory::{Heap, Memory};
 
+#[cfg(feature = "wait")]
+pub(crate) use self::batch::Ones;
 pub use self::index::Line;
 pub(crate) use self::index::{LANES, MOST_BITS};
 pub use self::values::{Sighting, Stats};
@@ -54,6 +59,8 @@ use self::index::Era;
 use self::push::Push;
 pub(crate) use self::ring::Record;
 
+#[cfg(feature = "wait")]
+mod batch;
 mod check;
 mod index;
 #[cfg(feature = "wait")]
@@ -111,25 +118,31 @@ impl Beside for () {
 /// # Ok::<(), steadfast_deduplicator::ConfigError>(())
 /// ```
 #[derive(Clone)]
+// In this order: what every new id writes is on the cache line of the lock in front of it, which whoever comes from
+// another core has to fetch anyway; what is only read can be in the caches of all of them.
+#[repr(C)]
 pub struct State<M = Heap, B = ()> {
     /// The latest time, by its own count.
     latest: u64,
+    /// Until then, by its own count, a new id is all that can happen: the window [slides](State::slides). 0: it
+    /// does not, or nobody has looked.
+    slides_until: u64,
+    era: Era,
+    /// The slot of the next position.
+    tail: u32,
+    stats: Stats,
+    memory: M,
+    /// How far its count is ahead of the clock: ids that were restored may be older than that.
+    ahead: u64,
     /// No position is to leave before. It is exact if the oldest is a hole, and only then [`DUE_HOLE`].
     ///
     /// [`DUE_HOLE`]: ring::DUE_HOLE
     due: u64,
-    /// How far its count is ahead of the clock: ids that were restored may be older than that.
-    ahead: u64,
-    era: Era,
-    /// The slot of the next position.
-    tail: u32,
+    terms: Terms,
     live: u32,
     /// The line to be refreshed next.
     stale: u32,
-    memory: M,
-    terms: Terms,
     push: Option<Push>,
-    stats: Stats,
     beside: B,
 }
 
@@ -153,8 +166,9 @@ impl<M, B> State<M, B> {
         Self {
             latest: 0,
             due: u64::MAX,
+            slides_until: 0,
             ahead: 0,
-            era: Era { mask: terms.mask, next: 0, span: 0 },
+            era: Era::new(terms.tag_bits),
             tail: 0,
             live: 0,
             stale: 0,
@@ -176,31 +190,57 @@ impl<M: Memory, B: Beside> State<M, B> {
     /// Says whether an id was seen before, and remembers it if it was not: in one step.
     #[inline]
     pub fn insert(&mut self, id: Fingerprint, now: Instant) -> Sighting {
-        let now = self.observe(now);
-        let home = self.home(id);
-        let entries = &self.memory.lines()[home.line];
-        // Both are rare, and what follows should not have to be ready for them.
-        if entries.may_have(home.tag, self.era.mask) || entries.spills(self.era) {
-            if let Some(first_seen) = self.meet(id, home, now) {
-                self.invariants();
-                return Sighting::Duplicate { first_seen };
-            }
-        }
-        self.stats.fresh += 1;
-        if self.slides() {
-            self.slide(id, home, now);
-        } else {
-            self.append(id, home, now);
-            self.tidy();
-        }
-        self.invariants();
-        Sighting::Fresh
+        if self.slide(id, now) { Sighting::Fresh } else { self.insert_anywhere(id, now) }
     }
 
-    /// Sees an id again, if it is there.
+    /// Does what most inserts come to in a window that is full: an id is new, and the oldest leaves for it. If
+    /// it may be that anything else has to be done, nothing is.
+    // Out of line, there would be more of saving and restoring registers than of anything else.
+    #[inline(always)]
+    fn slide(&mut self, id: Fingerprint, now: Instant) -> bool {
+        let time = now.as_nanos().saturating_add(self.ahead);
+        if time >= self.slides_until {
+            return false;
+        }
+        let Home { line, tag } = self.home(id);
+        if !self.memory.lines_mut()[line].slide(tag, self.era) {
+            return false;
+        }
+        self.beside.gone(self.head());
+        self.era = self.era.slid();
+        self.latest = time.max(self.latest);
+        self.stats.fresh += 1;
+        self.stats.evicted += 1;
+        let slot = self.next_slot();
+        self.write(slot, id, self.latest);
+        if self.era.next() & self.terms.upkeep == 0 {
+            self.upkeep(slot, id);
+        }
+        self.invariants();
+        true
+    }
+
+    /// What does not have to be done for every new id of every window that slides.
     #[inline(never)]
-    fn meet(&mut self, id: Fingerprint, home: Home, now: u64) -> Option<Instant> {
-        self.find_at(id, home).and_then(|found| self.see_again(found, now))
+    fn upkeep(&mut self, slot: usize, id: Fingerprint) {
+        self.write_rest(slot, id, self.latest);
+        self.refresh();
+    }
+
+    /// [`insert`](State::insert) where anything may have to be done.
+    #[inline(never)]
+    fn insert_anywhere(&mut self, id: Fingerprint, now: Instant) -> Sighting {
+        let (home, now) = (self.home(id), self.observe(now));
+        let found = self.find_at(id, home);
+        if let Some(first_seen) = found.and_then(|found| self.see_again(found, now)) {
+            self.invariants();
+            return Sighting::Duplicate { first_seen };
+        }
+        self.stats.fresh += 1;
+        self.append(id, home, now);
+        self.tidy();
+        self.invariants();
+        Sighting::Fresh
     }
 
     /// [`insert`](State::insert) of many ids, in order: `each` is told the answers. Their places are looked
@@ -213,7 +253,7 @@ impl<M: Memory, B: Beside> State<M, B> {
         mut each: impl FnMut(Sighting),
     ) {
         for ids in ids.chunks(AT_ONCE) {
-            self.prepare(ids);
+            self.prepare(ids.iter().copied());
             for &id in ids {
                 each(self.insert(id, now));
             }
@@ -248,15 +288,16 @@ impl<M: Memory, B: Beside> State<M, B> {
 
     /// Forgets all ids. What was counted stays.
     pub fn clear(&mut self) {
-        for position in 0..self.era.span {
+        for position in 0..self.era.span() {
             let slot = self.slot(position);
             if self.time(slot) != ring::HOLE {
                 self.beside.gone(slot);
             }
         }
         self.memory.lines_mut().fill(Line::EMPTY);
-        self.era = Era { next: 0, span: 0, ..self.era };
-        (self.live, self.stale, self.push, self.due) = (0, 0, None, u64::MAX);
+        self.era = Era::new(self.terms.tag_bits);
+        (self.live, self.stale, self.push) = (0, 0, None);
+        (self.due, self.slides_until) = (u64::MAX, 0);
         self.invariants();
     }
 
@@ -266,7 +307,7 @@ impl<M: Memory, B: Beside> State<M, B> {
     /// only after a silence.
     pub fn len(&self, now: Instant) -> usize {
         let now = self.count(now);
-        let times = (0..self.era.span).map(|position| self.time(self.slot(position)));
+        let times = (0..self.era.span()).map(|position| self.time(self.slot(position)));
         let over = times.take_while(|&time| time == ring::HOLE || self.is_over(time, now));
         // OK: those that are over live in the ring.
         self.live as usize - over.filter(|&time| time != ring::HOLE).count()
@@ -366,51 +407,48 @@ impl<M: Memory, B: Beside> State<M, B> {
     }
 
     /// Whether the window is full and without holes, so that the next position takes the oldest one's
-    /// place.
-    #[inline]
+    /// place; and the oldest is not over.
     fn slides(&self) -> bool {
-        let is_full = self.live == self.terms.capacity && self.era.span == self.live;
-        is_full && self.push.is_none() && self.live > 1
-    }
-
-    /// A new id at the end of a window that [slides](State::slides), which has no holes to be pushed out.
-    #[inline]
-    fn slide(&mut self, id: Fingerprint, home: Home, now: u64) {
-        self.leaves();
-        self.add(id, home, now);
-        self.refresh();
+        let is_full = self.live == self.terms.capacity && self.era.span() == self.live;
+        is_full && self.push.is_none() && self.live > 1 && self.latest < self.due
     }
 
     /// A new id at the end. Returns its slot. The caller [tidies](State::tidy) when nothing is left to be
     /// done with it.
     #[inline(never)]
     fn append(&mut self, id: Fingerprint, home: Home, now: u64) -> usize {
-        while self.live == self.terms.capacity || self.era.span == self.terms.places {
+        while self.live == self.terms.capacity || self.era.span() == self.terms.places {
             self.expel();
         }
-        if self.era.span == 0 {
+        if self.era.span() == 0 {
             self.due = self.latest.saturating_add(self.terms.ttl);
         }
-        self.era.span += 1;
         self.live += 1;
-        self.add(id, home, now)
+        let slot = self.add(id, home, now);
+        self.slides_until = if self.slides() { self.due } else { 0 };
+        slot
     }
 
     /// Takes the next position, of which there is one. Returns its slot.
-    // Called out of line, it takes a fifth more instructions a new id.
-    #[inline(always)]
     fn add(&mut self, id: Fingerprint, home: Home, now: u64) -> usize {
-        let slot = self.tail;
-        self.tail = if slot + 1 == self.terms.places { 0 } else { slot + 1 };
+        let slot = self.next_slot();
         let entry = home.tag | self.era.advance();
         let era = self.era;
-        // OK: a slot.
-        let slot = slot as usize;
         self.write(slot, id, now);
+        self.write_rest(slot, id, now);
         if !self.memory.lines_mut()[home.line].put(entry, era) {
             self.link_after(entry, home.line);
         }
         slot
+    }
+
+    /// The slot of the next position, which is taken.
+    #[inline]
+    fn next_slot(&mut self) -> usize {
+        let slot = self.tail;
+        self.tail = if slot + 1 == self.terms.places { 0 } else { slot + 1 };
+        // OK: a slot.
+        slot as usize
     }
 
     /// The same with all that is known of it, which may have been in another slot.
@@ -430,29 +468,23 @@ impl<M: Memory, B: Beside> State<M, B> {
     #[inline]
     fn tidy(&mut self) {
         self.refresh();
-        if self.era.span > self.terms.crowded || self.push.is_some() {
+        if self.era.span() > self.terms.crowded || self.push.is_some() {
             self.push_holes();
         }
     }
 
-    /// Every eighth time, a line is refreshed.
-    #[inline]
+    /// Once in a while, a line is refreshed.
     fn refresh(&mut self) {
-        if self.era.next % 8 == 0 {
-            self.refresh_next();
+        if self.era.next() & self.terms.pause == 0 {
+            let (stale, era) = (self.stale as usize, self.era);
+            self.memory.lines_mut()[stale].refresh(era);
+            self.stale = if self.stale + 1 == self.terms.lines { 0 } else { self.stale + 1 };
         }
-    }
-
-    #[inline(never)]
-    fn refresh_next(&mut self) {
-        let (stale, era) = (self.stale as usize, self.era);
-        self.memory.lines_mut()[stale].refresh(era);
-        self.stale = if self.stale + 1 == self.terms.lines { 0 } else { self.stale + 1 };
     }
 
     #[inline]
     const fn home(&self, id: Fingerprint) -> Home {
-        Home { line: id.home(self.terms.lines), tag: id.tag(self.era.mask) }
+        Home { line: id.home(self.terms.lines), tag: id.tag(self.era.tags()) }
     }
 
     /// Where an id is. Its time may be over.
@@ -473,7 +505,7 @@ impl<M: Memory, B: Beside> State<M, B> {
     #[inline]
     fn find_in(&self, id: Fingerprint, Home { line, tag }: Home) -> Option<Found> {
         let entries = &self.memory.lines()[line];
-        entries.lanes(tag, self.era.mask).find_map(|lane| {
+        entries.lanes(tag, self.era.tags()).find_map(|lane| {
             let slot = self.slot(self.era.position(entries.entry(lane))?);
             self.is_of(slot, id).then_some(Found { line, lane, slot })
         })
@@ -500,7 +532,7 @@ impl<M: Memory, B: Beside> State<M, B> {
     fn link_after(&mut self, entry: u32, home: usize) {
         let (era, mut line) = (self.era, home);
         for _ in 1..self.terms.lines {
-            self.memory.lines_mut()[line].spill(entry & era.mask, era);
+            self.memory.lines_mut()[line].spill(entry, era);
             line = self.line_after(line);
             if self.memory.lines_mut()[line].put(entry, era) {
                 return;
@@ -515,6 +547,7 @@ impl<M: Memory, B: Beside> State<M, B> {
         self.memory.lines_mut()[found.line].set(found.lane, dead);
         self.bore_run(found.slot);
         self.live -= 1;
+        self.slides_until = 0;
         if found.slot == self.head() {
             self.due = ring::DUE_HOLE;
         }
@@ -525,27 +558,12 @@ impl<M: Memory, B: Beside> State<M, B> {
         if line + 1 == self.terms.lines as usize { 0 } else { line + 1 }
     }
 
-    /// Touches the lines of some ids, and then the positions of those that seem to be there, so that they
-    /// are on their way together.
+    /// Touches the lines of some ids, so that they are on their way together.
     #[inline]
-    pub(crate) fn prepare(&self, ids: &[Fingerprint]) {
+    fn prepare(&self, ids: impl Iterator<Item = Fingerprint>) {
         let lines = self.memory.lines();
-        let touched = ids.iter().map(|id| lines[id.home(self.terms.lines)].entry(0));
+        let touched = ids.map(|id| lines[id.home(self.terms.lines)].entry(0));
         core::hint::black_box(touched.fold(0, |all, entry| all ^ entry));
-        let touched = ids.iter().filter_map(|&id| {
-            let Home { line, tag } = self.home(id);
-            lines[line].may_have(tag, self.era.mask).then(|| self.touch(line, tag))
-        });
-        core::hint::black_box(touched.fold(0, |all, time| all ^ time));
-    }
-
-    #[inline(never)]
-    fn touch(&self, line: usize, tag: u32) -> u64 {
-        let entries = &self.memory.lines()[line];
-        let positions = entries
-            .lanes(tag, self.era.mask)
-            .filter_map(|lane| self.era.position(entries.entry(lane)));
-        positions.fold(0, |all, position| all ^ self.time(self.slot(position)))
     }
 }
 

@@ -59,7 +59,7 @@ impl<V, C: Timer, S: BuildHasher> Claims<V, C, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn acquire<I: Id + ?Sized>(&self, id: &I) -> Acquire<&Self> {
-        Acquire::of(self, id.fingerprint(&self.ids), NO_PAYLOAD)
+        Acquire::of(self, self.ids.of(id), NO_PAYLOAD)
     }
 
     /// The same for what comes with a payload: a second use of the id with another payload is a
@@ -69,7 +69,7 @@ impl<V, C: Timer, S: BuildHasher> Claims<V, C, S> {
         id: &I,
         payload: &P,
     ) -> Acquire<&Self> {
-        Acquire::of(self, id.fingerprint(&self.ids), self.payload(payload))
+        Acquire::of(self, self.ids.of(id), self.payload(payload))
     }
 }
 
@@ -127,7 +127,7 @@ impl<O: Deref<Target: Claimable<Clock: Timer>> + Clone> Acquire<O> {
     where
         <O::Target as Claimable>::Hasher: BuildHasher,
     {
-        let id = id.fingerprint(&owner.claims().ids);
+        let id = owner.claims().ids.of(id);
         Self::of(owner, id, NO_PAYLOAD)
     }
 
@@ -137,7 +137,7 @@ impl<O: Deref<Target: Claimable<Clock: Timer>> + Clone> Acquire<O> {
         <O::Target as Claimable>::Hasher: BuildHasher,
     {
         let claims = owner.claims();
-        let (id, payload) = (id.fingerprint(&claims.ids), claims.payload(payload));
+        let (id, payload) = (claims.ids.of(id), claims.payload(payload));
         Self::of(owner, id, payload)
     }
 

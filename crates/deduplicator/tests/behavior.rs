@@ -609,6 +609,28 @@ mod ids {
         }
     }
 
+    /// Whatever it says itself.
+    #[test]
+    fn the_high_half_of_an_id_of_ones_own_is_no_other_claim_unless_the_window_is_wide() {
+        struct Own(u64);
+        impl Id for Own {
+            fn fingerprint<S: BuildHasher>(&self, _ids: &Ids<S>) -> Fingerprint {
+                Fingerprint { low: 7, high: self.0 }
+            }
+        }
+        for is_wide in [false, true] {
+            let config = Config::new(9).wide(is_wide);
+            let keys = SipKeys::from_seed(KEYS);
+            let claims = config.claims_with::<(), _, _>(ManualClock::new(), keys).unwrap();
+            let first = claims.try_acquire(&Own(1)).unwrap();
+            let second = claims.try_acquire(&Own(2));
+            assert_eq!(second.is_ok_and(|second| second.claim().is_some()), is_wide);
+            assert!(first.claim().unwrap().commit().is_ok());
+            assert_eq!(claims.contains(&Own(3)), !is_wide);
+            assert_eq!(claims.forget(&Own(3)), !is_wide);
+        }
+    }
+
     /// `n / 2⁶⁴` with 64 bits: here with 20, where it can be seen. 1,000 / 2²⁰ of 100,000 are 95.4.
     #[test]
     fn of_hashed_ids_as_many_are_false_duplicates_as_the_formula_says() {

@@ -143,7 +143,7 @@ impl Setup {
         let n = u64::from(id);
         let low = match self.kind {
             Kind::Mixed => self.seed.wrapping_add(n).wrapping_mul(0x9E37_79B9_7F4A_7C15),
-            Kind::OneLine => n,
+            Kind::OneLine => n << 22,
             Kind::LastLine => 0xFFFF_FFFF << 32 | ((n * 0x9E37_79B9) & 0xFFFF_FFFF),
             Kind::OneTag => n.reverse_bits() | 7,
             Kind::Sequential => self.seed.wrapping_add(n),

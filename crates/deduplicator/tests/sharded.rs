@@ -123,8 +123,10 @@ fn a_large_window_has_few_shards_of_many_ids_and_a_small_one_has_one() {
     {
         let ids = build(Config::new(capacity), 1);
         // All ids of the first shard, however many there are.
-        let first =
-            |n: u64| Fingerprint { low: n.wrapping_mul(0x9E37_79B9_7F4A_7C15) << 10, high: 0 };
+        let first = |n: u64| Fingerprint {
+            low: n.wrapping_mul(0x9E37_79B9_7F4A_7C15) & !(0x3FF << 22),
+            high: 0,
+        };
         for n in 0..2 * capacity as u64 {
             assert!(ids.insert_at(&first(n), NOW).is_fresh());
         }
@@ -139,7 +141,8 @@ fn ids_that_crowd_one_shard_are_seen_to_leave_too_early() {
     let keys = SipKeys::from_seed(5);
     let made = Ids::new(keys, false);
     let ids = build(Config::new(capacity).shards(shards), 5);
-    let crowding = (0..u64::MAX).filter(|id| id.fingerprint(&made).low % shards as u64 == 3);
+    let crowding =
+        (0..u64::MAX).filter(|id| id.fingerprint(&made).low >> 22 & (shards as u64 - 1) == 3);
     for id in crowding.take(capacity) {
         assert!(ids.insert_at(&id, NOW).is_fresh());
     }

@@ -18,7 +18,7 @@ impl<M: Memory, B: Beside> State<M, B> {
 
     fn check(&self) {
         let era = self.era;
-        let living = || (0..era.span).filter(|&position| !self.is_hole(position));
+        let living = || (0..era.span()).filter(|&position| !self.is_hole(position));
         for position in living() {
             let (slot, id) = (self.slot(position), self.record(self.slot(position)).id);
             let found = self.find(id).map(|found| (found.slot, found.lane < LANES));
@@ -34,14 +34,16 @@ impl<M: Memory, B: Beside> State<M, B> {
         debug_assert!(times.chain([self.latest]).is_sorted(), "D2");
         debug_assert_eq!(living().count(), self.live as usize, "D3");
         debug_assert!(self.live <= self.terms.capacity, "D3");
-        debug_assert!(era.span < self.terms.places, "D6");
+        debug_assert!(era.span() < self.terms.places, "D6");
+        debug_assert!(self.slides_until == 0 || self.slides(), "D8");
+        debug_assert!(self.slides_until <= self.due, "D8");
         self.check_runs();
     }
 
     /// D7.
     #[expect(clippy::cast_possible_truncation, reason = "at most as many as there are positions")]
     fn check_runs(&self) {
-        let span = self.era.span;
+        let span = self.era.span();
         // The positions that a push has emptied, if there is one.
         let emptied = self
             .push

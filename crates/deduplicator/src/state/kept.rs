@@ -18,7 +18,7 @@ impl<M: Memory, B: Beside> State<M, B> {
     /// The ids that are remembered, oldest first.
     pub(crate) fn records(&self, now: Instant) -> impl Iterator<Item = (usize, Record)> {
         let now = self.count(now);
-        let slots = (0..self.era.span).map(|position| self.slot(position));
+        let slots = (0..self.era.span()).map(|position| self.slot(position));
         slots
             .filter(move |&slot| self.time(slot) != HOLE && !self.is_over(self.time(slot), now))
             .map(|slot| (slot, self.record(slot)))

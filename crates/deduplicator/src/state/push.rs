@@ -34,7 +34,7 @@ impl<M: Memory, B: Beside> State<M, B> {
     pub(super) fn push_holes(&mut self) {
         if self.push.is_none() {
             // OK: there is more than one position.
-            let newest = self.era.stamp(self.era.span - 1);
+            let newest = self.era.before(self.era.next());
             self.push = Some(Push { read: newest, write: newest });
         }
         for _ in 0..self.terms.pushes {
@@ -47,12 +47,11 @@ impl<M: Memory, B: Beside> State<M, B> {
     }
 
     fn look_at(&mut self, Push { read, write }: Push) -> Push {
-        let before = |stamp: u32| stamp.wrapping_sub(1) & self.era.mask;
         let (from, to) = (self.slot(self.era.age(read)), self.slot(self.era.age(write)));
         if self.time(from) == HOLE {
-            return Push { read: before(read), write };
+            return Push { read: self.era.before(read), write };
         }
-        let push = Push { read: before(read), write: before(write) };
+        let push = Push { read: self.era.before(read), write: self.era.before(write) };
         if read != write {
             let record = self.record(from);
             self.write_record(to, record);
@@ -65,7 +64,7 @@ impl<M: Memory, B: Beside> State<M, B> {
 
     /// The entry of an id gets another stamp, which is newer.
     fn relink(&mut self, from: u32, to: u32, id: crate::Fingerprint) {
-        let (era, tag) = (self.era, id.tag(self.terms.mask));
+        let (era, tag) = (self.era, id.tag(self.era.tags()));
         let mut line = id.home(self.terms.lines);
         for _ in 0..self.terms.lines {
             let entries = &mut self.memory.lines_mut()[line];
@@ -91,8 +90,8 @@ impl<M: Memory, B: Beside> State<M, B> {
         let Some(push) = self.push.take() else { return };
         // The positions from the oldest to `write` are holes; if `write` is the one before the oldest,
         // there are none.
-        let holes = self.era.age(push.write.wrapping_add(1) & self.era.mask);
-        if holes <= self.era.span {
+        let holes = self.era.age(self.era.after(push.write));
+        if holes <= self.era.span() {
             self.pop(holes);
         }
     }

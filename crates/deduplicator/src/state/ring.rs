@@ -47,7 +47,7 @@ impl<M: Memory, B: Beside> State<M, B> {
     pub(super) const fn slot(&self, position: u32) -> usize {
         // OK: both are below twice the number of places, which is below 2²⁸.
         let slot = self.tail + position;
-        let back = self.era.span;
+        let back = self.era.span();
         let slot = if slot >= back { slot - back } else { slot + self.terms.places - back };
         slot as usize
     }
@@ -87,12 +87,17 @@ impl<M: Memory, B: Beside> State<M, B> {
         Record { id, time, first: word(first, time), payload: word(payload, 0) }
     }
 
-    /// A new id.
+    /// Of a new id, what there is of every one.
     #[inline]
     pub(super) fn write(&mut self, slot: usize, id: Fingerprint, now: u64) {
         let base = self.base(slot);
         let words = &mut self.memory.words_mut()[base..base + 2];
         (words[0], words[1]) = (id.low, now);
+    }
+
+    /// And what there is of some.
+    #[inline]
+    pub(super) fn write_rest(&mut self, slot: usize, id: Fingerprint, now: u64) {
         if self.terms.stride > 2 {
             self.write_record(slot, Record { id, time: now, first: now, payload: 0 });
         }
@@ -129,7 +134,7 @@ impl<M: Memory, B: Beside> State<M, B> {
         if position > 0 && !self.is_pushed_from(position - 1) {
             first -= self.runs(position - 1).0;
         }
-        if position + 1 < self.era.span && !self.is_pushed_from(position) {
+        if position + 1 < self.era.span() && !self.is_pushed_from(position) {
             last += self.runs(position + 1).1;
         }
         let length = last - first + 1;
@@ -169,8 +174,7 @@ impl<M: Memory, B: Beside> State<M, B> {
     /// So many of the oldest positions leave.
     pub(super) fn pop(&mut self, positions: u32) {
         let ends_push = self.push.is_some_and(|push| self.era.age(push.read) < positions);
-        // OK: at most as many as there are.
-        self.era.span -= positions;
+        self.era.leave(positions);
         self.set_due();
         if ends_push {
             self.end_push();
@@ -179,7 +183,8 @@ impl<M: Memory, B: Beside> State<M, B> {
 
     /// When the oldest position is to leave: a hole at once.
     pub(super) fn set_due(&mut self) {
-        self.due = if self.era.span == 0 {
+        self.slides_until = 0;
+        self.due = if self.era.span() == 0 {
             u64::MAX
         } else {
             match self.time(self.head()) {

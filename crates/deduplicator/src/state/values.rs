@@ -29,12 +29,12 @@ pub struct Stats {
     pub fresh: u64,
     /// Ids that were.
     pub duplicates: u64,
-    /// Ids that were forgotten because their time was over. They are counted when the window comes upon
-    /// them.
-    pub expired: u64,
     /// Ids that were forgotten for others, before their time was over: with a TTL, the window is too small
     /// for it.
     pub evicted: u64,
+    /// Ids that were forgotten because their time was over. They are counted when the window comes upon
+    /// them.
+    pub expired: u64,
     /// Ids that were forgotten on request.
     pub forgotten: u64,
 }
