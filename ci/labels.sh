@@ -22,7 +22,7 @@ models=$(find crates -path '*/tests/loom.rs' -exec awk '
     test && match($0, /fn [a-z0-9_]+/) { print substr($0, RSTART + 3, RLENGTH - 3); test = 0 }
 ' {} +)
 
-find crates $(ls -d tests lab 2>/dev/null) -name '*.rs' -print0 |
+find crates $(ls -d examples lab tests 2>/dev/null || true) -name '*.rs' -print0 |
     sort -z |
     MODELS=$models xargs -0 awk '
     BEGIN {
@@ -67,7 +67,7 @@ find crates $(ls -d tests lab 2>/dev/null) -name '*.rs' -print0 |
         # Ended files leave nothing behind.
         in_tests = pending = budget = used = 0
         shipped = FILENAME ~ /^crates\/[^\/]*\/src\// && FILENAME !~ /\/tests(\/|\.rs$)/
-        example = FILENAME ~ /^crates\/[^\/]*\/examples\//
+        example = FILENAME ~ /^(crates\/[^\/]*\/)?examples\//
     }
 
     {
