@@ -7,6 +7,7 @@ pub mod circuit_breaker;
 pub mod counting;
 pub mod deduplicator;
 pub mod ratios;
+pub mod scaling;
 pub mod sequence_tracker;
 pub mod token_bucket;
 pub mod waiting;

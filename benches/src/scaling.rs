@@ -1,5 +1,6 @@
 //! How costs grow: with threads, with those who wait, with keys, and with the window.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,13 +20,13 @@ const ROUNDS: usize = 11;
 #[derive(Debug)]
 pub struct Curve {
     name: String,
-    points: Vec<(f64, Spread)>,
+    points: Vec<(u32, Spread)>,
 }
 
 /// Curves over one axis.
 #[derive(Debug)]
 pub struct Chart {
-    title: &'static str,
+    subject: &'static str,
     x: &'static str,
     y: &'static str,
     curves: Vec<Curve>,
@@ -43,7 +44,7 @@ pub struct Picture {
 impl Chart {
     /// Measures the cases that `at` has for each of `xs`, leaving out those not `wanted`.
     fn of(
-        title: &'static str,
+        subject: &'static str,
         x: &'static str,
         xs: &[u32],
         wanted: &[&str],
@@ -56,16 +57,24 @@ impl Chart {
             cases.retain(|case| wanted.contains(&case.name));
             for case in Group::measure(&cases, Some(ROUNDS)).cases {
                 let curve = curves.iter_mut().find(|curve| curve.name == case.name);
-                curve.expect("it is wanted").points.push((x.into(), case.nanos()));
+                curve.expect("it is wanted").points.push((x, case.nanos()));
             }
         }
-        Self { title, x, y: "ns an operation", curves }
+        Self { subject, x, y: "ns", curves }
+    }
+
+    /// What is on the axis below, as it is written.
+    fn places(&self) -> Vec<String> {
+        let xs = self.curves.first().map_or(&[][..], |curve| &curve.points);
+        xs.iter().map(|(x, _)| thousands(*x)).collect()
     }
 
     fn panel(&self) -> Panel {
-        let mut panel = Panel::new(Axis::log(self.x), Axis::log(self.y)).title(self.title);
+        let y = format!("{}, {}", self.subject, self.y);
+        let mut panel = Panel::new(Axis::names(self.x, self.places()), Axis::log(y));
         for (curve, color) in self.curves.iter().zip(COLORS) {
-            let points: Vec<_> = curve.points.iter().map(|(x, y)| (*x, y.median)).collect();
+            let medians = curve.points.iter().map(|(_, y)| y.median);
+            let points: Vec<_> = (0_u32..).map(f64::from).zip(medians).collect();
             panel = panel.line(&curve.name, color, points.clone()).points("", color, points);
         }
         panel
@@ -73,30 +82,41 @@ impl Chart {
 
     /// Its numbers, in Markdown: a row for each contender.
     fn table(&self) -> String {
-        let xs = self.curves.first().map_or(&[][..], |curve| &curve.points);
-        let heads: String = xs.iter().map(|(x, _)| format!(" {x} |")).collect();
-        let mut text = format!("| {}: {}, by {} |{heads}\n|---|", self.title, self.y, self.x);
-        text.extend(xs.iter().map(|_| "--:|"));
-        text.push('\n');
+        let places = self.places();
+        let mut text = format!("| {}, {} | {} |\n", self.subject, self.y, places.join(" | "));
+        let _ = writeln!(text, "|---|{}", "--:|".repeat(places.len()));
         for curve in &self.curves {
-            let cells = curve.points.iter().map(|(_, y)| {
-                format!(" {:.1} ({:.1}–{:.1}) |", y.median, y.low, y.high)
-            });
-            text += &format!("| {} |{}\n", curve.name, cells.collect::<String>());
+            let cell = |y: &Spread| format!(" {:.1} ({:.1}–{:.1}) |", y.median, y.low, y.high);
+            let cells: String = curve.points.iter().map(|(_, y)| cell(y)).collect();
+            let _ = writeln!(text, "| {} |{cells}", curve.name);
         }
         text
     }
+}
+
+/// A whole number with commas.
+fn thousands(number: u32) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).expect("digits"))
+        .collect();
+    groups.join(",")
 }
 
 impl Picture {
     /// Measures all, and calls `each` as they come.
     pub fn all(mut each: impl FnMut(&Self)) -> Vec<Self> {
         let makers: [fn() -> Self; 4] = [threads, waiters, keys, window];
-        makers.map(|make| {
-            let picture = make();
-            each(&picture);
-            picture
-        }).into()
+        makers
+            .map(|make| {
+                let picture = make();
+                each(&picture);
+                picture
+            })
+            .into()
     }
 
     /// Draws it into a folder.
@@ -105,9 +125,10 @@ impl Picture {
     ///
     /// If it cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), DrawError> {
-        let figure = self.charts.iter().fold(Figure::new(self.title), |figure, chart| {
-            figure.panel(chart.panel())
-        });
+        let figure = self
+            .charts
+            .iter()
+            .fold(Figure::new(self.title), |figure, chart| figure.panel(chart.panel()));
         figure.write_svg(&folder.join(self.name).with_extension("svg"))
     }
 
@@ -123,20 +144,16 @@ fn threads() -> Picture {
     let x = "threads";
     Picture {
         name: "threads",
-        title: "Threads on one object, on two cores",
+        title: "Threads on one object: token bucket, circuit breaker, deduplicator",
         charts: vec![
-            Chart::of("Token bucket: a grant, OS clock", x, &counts, &["steadfast", "governor"], |x| {
+            Chart::of("a grant", x, &counts, &["steadfast", "governor"], |x| {
                 token_bucket::granted_to(threads(x))
             }),
+            Chart::of("a call", x, &counts, &["steadfast", "recloser"], |x| {
+                circuit_breaker::called_by(threads(x))
+            }),
             Chart::of(
-                "Circuit breaker: a tenth of the calls fails",
-                x,
-                &counts,
-                &["steadfast", "recloser"],
-                |x| circuit_breaker::called_by(threads(x)),
-            ),
-            Chart::of(
-                "Deduplicator: an id of a million",
+                "an id",
                 x,
                 &counts,
                 &["steadfast, time given", "Mutex<HashSet + VecDeque>"],
@@ -155,27 +172,30 @@ fn waiters() -> Picture {
         let load = Load { waiters, rate: 20_000, burst: 20, time, watch_order: false };
         for (samples, curve) in waiting::measure(load, &TASKS, 3).iter().zip(&mut curves) {
             let cpu = Spread::of(samples.iter().map(|sample| sample.cpu_us));
-            curve.points.push((waiters.into(), cpu));
+            curve.points.push((waiters, cpu));
         }
     }
-    let title = "Token bucket: tasks that wait, 20,000 tokens a second";
-    let chart = Chart { title, x: "tasks in line", y: "CPU a grant, µs", curves };
-    Picture { name: "waiters", title: "Those who wait", charts: vec![chart] }
+    let chart = Chart { subject: "a grant", x: "tasks in line", y: "µs of CPU", curves };
+    Picture {
+        name: "waiters",
+        title: "Tasks that wait for 20,000 tokens a second",
+        charts: vec![chart],
+    }
 }
 
 fn keys() -> Picture {
-    let counts = [10, 1_000, 100_000, 1_000_000];
+    let counts = [10, 1_000, 10_000, 100_000, 1_000_000];
     let wanted = ["steadfast", "governor"];
-    let title = "Keyed limiter: a grant, OS clock";
-    let chart = Chart::of(title, "keys", &counts, &wanted, |keys| token_bucket::keyed_with(keys.into()));
+    let chart = Chart::of("a grant", "keys", &counts, &wanted, |keys| {
+        token_bucket::keyed_with(keys.into())
+    });
     Picture { name: "keys", title: "A limit for each key", charts: vec![chart] }
 }
 
 fn window() -> Picture {
-    let counts = [100, 10_000, 1_000_000, 4_000_000];
+    let counts = [100, 1_000, 10_000, 100_000, 1_000_000];
     let wanted = ["steadfast, time given", "steadfast, owner", "Mutex<HashSet + VecDeque>"];
-    let title = "Deduplicator: an id, 90 % of them new";
-    let chart = Chart::of(title, "ids in the window", &counts, &wanted, |ids| {
+    let chart = Chart::of("an id", "ids in the window", &counts, &wanted, |ids| {
         deduplicator::inserted_of(usize::try_from(ids).expect("fits"))
     });
     Picture { name: "window", title: "The size of the window", charts: vec![chart] }
