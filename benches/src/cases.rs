@@ -22,6 +22,8 @@ pub struct Case {
     pub name: &'static str,
     /// How many threads do it.
     pub threads: usize,
+    /// Whether it looks up things in a table that fills the caches.
+    pub has_table: bool,
     make: Box<dyn Fn() -> Run>,
 }
 
@@ -36,7 +38,7 @@ impl Case {
             let mut operation = make();
             Box::new(move |times| measured(times, &mut operation)) as Run
         });
-        Self { group, name, threads: 1, make }
+        Self { group, name, threads: 1, has_table: false, make }
     }
 
     /// Of one thread, as [`single`](Case::single), where one call of the operation does so many: all
@@ -61,7 +63,7 @@ impl Case {
                 Duration::from_nanos(u64::try_from(share).expect("less than 584 years"))
             }) as Run
         });
-        Self { group, name, threads: 1, make }
+        Self { group, name, threads: 1, has_table: false, make }
     }
 
     /// Of two threads, each on a core of its own. `share` prepares what they share; `each` makes
@@ -100,7 +102,13 @@ impl Case {
             let shared = share();
             Box::new(move |times| measured_together(times, threads, shared, each)) as Run
         });
-        Self { group, name, threads, make }
+        Self { group, name, threads, has_table: false, make }
+    }
+
+    /// The same, of which every operation looks up things in a table that fills the caches.
+    #[must_use]
+    pub fn with_table(self) -> Self {
+        Self { has_table: true, ..self }
     }
 
     /// Prepares it.

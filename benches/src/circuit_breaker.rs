@@ -409,6 +409,13 @@ fn open(cases: &mut Vec<Case>) {
     }));
 }
 
+/// A call by so many threads on one breaker, a tenth of which fails.
+pub fn called_by(threads: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    together(&mut cases, "threads-breaker", threads, Load::SomeFail);
+    cases
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Load {
     Consecutive,

@@ -5,7 +5,8 @@
 //! ids, over and over: when they come round, they are long out of the window. Everybody has seen them twice
 //! before it is measured.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,8 +20,6 @@ use crate::cases::{Case, now};
 
 /// Ids in the window.
 const IDS: usize = 1_000_000;
-/// Ids in the list.
-const ALL: usize = 4 * IDS;
 /// Ids a call.
 const SIZE: usize = 1_000;
 const BATCH: usize = 64;
@@ -36,21 +35,29 @@ pub fn cases() -> Vec<Case> {
 
 /// The ids, not in any order.
 pub fn ids() -> &'static [u64] {
-    static LIST: OnceLock<Vec<u64>> = OnceLock::new();
-    LIST.get_or_init(|| {
+    ids_for(IDS)
+}
+
+/// A list for a window of so many: four times as many ids. Made once for all cases.
+fn ids_for(window: usize) -> &'static [u64] {
+    static LISTS: Mutex<BTreeMap<usize, &'static [u64]>> = Mutex::new(BTreeMap::new());
+    LISTS.lock().entry(window).or_insert_with(|| {
         let (mut state, mut counter) = (0x9E37_79B9_7F4A_7C15_u64, 0_u64);
+        let most = window as u64 / 10 * 9;
         let next = || {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
             let back = state >> 32;
-            if state % 10 == 0 && counter > 900_000 {
-                return mixed(counter - back % 900_000);
+            if state % 10 == 0 && counter > most {
+                return mixed(counter - back % most);
             }
             counter += 1;
             mixed(counter)
         };
-        std::iter::repeat_with(next).take(ALL).collect()
+        // In whole calls.
+        let all = (4 * window).next_multiple_of(SIZE);
+        Vec::leak(std::iter::repeat_with(next).take(all).collect())
     })
 }
 
@@ -64,17 +71,77 @@ fn inserted<T: 'static>(
     new: impl Fn() -> T + 'static,
     insert: impl Fn(&mut T, &[u64]) -> u64 + Copy + 'static,
 ) -> Case {
+    inserted_into(IDS, name, new, insert)
+}
+
+/// A window of so many.
+fn inserted_into<T: 'static>(
+    window: usize,
+    name: &'static str,
+    new: impl Fn() -> T + 'static,
+    insert: impl Fn(&mut T, &[u64]) -> u64 + Copy + 'static,
+) -> Case {
     Case::batch("dedup", name, SIZE as u64, move || {
+        let ids = ids_for(window);
         let mut contender = new();
         for _ in 0..2 {
-            ids().chunks(SIZE).for_each(|ids| _ = insert(&mut contender, ids));
+            ids.chunks(SIZE).for_each(|ids| _ = insert(&mut contender, ids));
         }
-        let mut calls = ids().chunks(SIZE).cycle();
+        let mut calls = ids.chunks(SIZE).cycle();
         move || {
             let ids = calls.next().expect("without an end");
             black_box(insert(black_box(&mut contender), black_box(ids)));
         }
     })
+    .with_table()
+}
+
+/// One thread, and a window of so many ids.
+///
+/// # Panics
+///
+/// If there is no such window.
+pub fn inserted_of(window: usize) -> Vec<Case> {
+    let config = move || Config::new(window).ttl(TTL);
+    vec![
+        inserted_into(
+            window,
+            "Mutex<HashSet + VecDeque>",
+            move || Mutex::new(ByHand::of(window)),
+            |set, ids| each(ids, |id| set.lock().insert(id)),
+        ),
+        inserted_into(
+            window,
+            "steadfast, time given",
+            move || config().build().expect("a window"),
+            |seen, ids| {
+                let now = CoarseClock.now();
+                each(ids, |id| seen.insert_at(&id, now).is_fresh())
+            },
+        ),
+        inserted_into(
+            window,
+            "steadfast, owner",
+            move || config().local().expect("a window"),
+            |seen, ids| each(ids, |id| seen.insert(&id, Instant::ZERO).is_fresh()),
+        ),
+    ]
+}
+
+/// So many threads, and a window of a million.
+pub fn inserted_by(threads: usize) -> Vec<Case> {
+    vec![
+        together(
+            threads,
+            "Mutex<HashSet + VecDeque>",
+            || Mutex::new(ByHand::of(IDS)),
+            |set, ids| each(ids, |id| set.lock().insert(id)),
+        ),
+        together(threads, "steadfast, time given", shared, |seen, ids| {
+            let now = CoarseClock.now();
+            each(ids, |id| seen.insert_at(&id, now).is_fresh())
+        }),
+    ]
 }
 
 /// One by one, and how many were fresh.
@@ -85,16 +152,19 @@ fn each(ids: &[u64], mut is_fresh: impl FnMut(u64) -> bool) -> u64 {
 /// What one writes by hand.
 #[derive(Debug)]
 pub struct ByHand {
+    capacity: usize,
     set: HashSet<u64, foldhash::fast::RandomState>,
     order: VecDeque<(u64, std::time::Instant)>,
 }
 
 impl ByHand {
-    /// An empty one.
-    pub fn new() -> Self {
+    /// An empty one of so many ids.
+    pub fn of(capacity: usize) -> Self {
+        let hasher = foldhash::fast::RandomState::default();
         Self {
-            set: HashSet::with_capacity_and_hasher(IDS + 1, foldhash::fast::RandomState::default()),
-            order: VecDeque::with_capacity(IDS + 1),
+            capacity,
+            set: HashSet::with_capacity_and_hasher(capacity + 1, hasher),
+            order: VecDeque::with_capacity(capacity + 1),
         }
     }
 
@@ -110,7 +180,7 @@ impl ByHand {
         let is_fresh = self.set.insert(id);
         if is_fresh {
             self.order.push_back((id, now));
-            if self.order.len() > IDS {
+            if self.order.len() > self.capacity {
                 self.forget_oldest();
             }
         }
@@ -121,12 +191,6 @@ impl ByHand {
         if let Some((oldest, _)) = self.order.pop_front() {
             self.set.remove(&oldest);
         }
-    }
-}
-
-impl Default for ByHand {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -166,7 +230,7 @@ fn shared() -> Deduplicator {
 fn one(cases: &mut Vec<Case>) {
     cases.push(inserted(
         "Mutex<HashSet + VecDeque>",
-        || Mutex::new(ByHand::new()),
+        || Mutex::new(ByHand::of(IDS)),
         |set, ids| each(ids, |id| set.lock().insert(id)),
     ));
     cases.push(inserted("REF: a line, owner", Lines::new, |lines, ids| {
@@ -226,10 +290,26 @@ fn one(cases: &mut Vec<Case>) {
     }));
 }
 
+/// What times in a loop do not say: whose answers are right, and how slow the slowest of ours are. In
+/// Markdown.
+pub fn answers() -> String {
+    let mut text = "| | repeats caught, % |\n|---|--:|\n".to_owned();
+    for (name, share) in caught() {
+        let _ = writeln!(text, "| {name} | {share:.1} |");
+    }
+    let [median, late, most] = slowest();
+    let _ = writeln!(
+        text,
+        "\n| steadfast, one of 10,000,000, with the clock | ns |\n|---|--:|\n\
+         | median | {median} |\n| 99.99 % | {late} |\n| slowest | {most} |"
+    );
+    text
+}
+
 /// How many of the repeats in the list everybody catches, in percent.
-pub fn caught() -> Vec<(&'static str, f64)> {
+fn caught() -> Vec<(&'static str, f64)> {
     let (hand, lru, quick, moka, ours) =
-        (Mutex::new(ByHand::new()), lru(), quick_cache(), moka(), shared());
+        (Mutex::new(ByHand::of(IDS)), lru(), quick_cache(), moka(), shared());
     let mut exact = HashSet::new();
     let mut repeats = 0_u32;
     let mut found = [0_u32; 5];
@@ -256,7 +336,7 @@ pub fn caught() -> Vec<(&'static str, f64)> {
 
 /// Nanoseconds of each of ten million operations of ours, the clock's reading included: the median, the
 /// 99.99th percentile, and the slowest.
-pub fn slowest() -> [u64; 3] {
+fn slowest() -> [u64; 3] {
     let seen = shared();
     let mut times = Vec::with_capacity(12 * IDS);
     for &id in ids().iter().cycle().take(12 * IDS) {
@@ -306,28 +386,29 @@ fn moka() -> moka::sync::Cache<u64, ()> {
 /// Each takes the next 1,000 ids of the list, whichever thread it is.
 fn two(cases: &mut Vec<Case>) {
     cases.push(together(
+        2,
         "Mutex<HashSet + VecDeque>",
-        || Mutex::new(ByHand::new()),
+        || Mutex::new(ByHand::of(IDS)),
         |set, ids| each(ids, |id| set.lock().insert(id)),
     ));
-    cases.push(together("REF: a line, under one of 8 locks", locked_lines, |lines, ids| {
+    cases.push(together(2, "REF: a line, under one of 8 locks", locked_lines, |lines, ids| {
         each(ids, |id| lines[usize::try_from(id % 8).unwrap_or(0)].lock().touch(id))
     }));
-    cases.push(together("steadfast, time given", shared, |seen, ids| {
+    cases.push(together(2, "steadfast, time given", shared, |seen, ids| {
         let now = CoarseClock.now();
         each(ids, |id| seen.insert_at(&id, now).is_fresh())
     }));
-    cases.push(together("steadfast, coarse clock", shared, |seen, ids| {
+    cases.push(together(2, "steadfast, coarse clock", shared, |seen, ids| {
         each(ids, |id| seen.insert(&id).is_fresh())
     }));
-    cases.push(together("steadfast, batches of 64", shared, |seen, ids| {
+    cases.push(together(2, "steadfast, batches of 64", shared, |seen, ids| {
         let batches = ids.chunks(BATCH).map(|ids| seen.insert_all(ids));
         batches.flatten().map(|answer| u64::from(answer.is_fresh())).sum()
     }));
-    cases.push(together("quick_cache", quick_cache, |cache, ids| {
+    cases.push(together(2, "quick_cache", quick_cache, |cache, ids| {
         each(ids, |id| quick_insert(cache, id))
     }));
-    cases.push(together("moka", moka, |cache, ids| {
+    cases.push(together(2, "moka", moka, |cache, ids| {
         each(ids, |id| cache.entry(id).or_insert(()).is_fresh())
     }));
 }
@@ -338,6 +419,7 @@ fn locked_lines() -> Vec<Mutex<Lines>> {
 }
 
 fn together<T: Sync + 'static>(
+    threads: usize,
     name: &'static str,
     new: impl Fn() -> T + 'static,
     insert: impl Fn(&T, &[u64]) -> u64 + Copy + Send + Sync + 'static,
@@ -350,15 +432,16 @@ fn together<T: Sync + 'static>(
         Box::leak(Box::new((contender, AtomicUsize::new(0))))
     };
     // An operation is a call for one id: 64 of them at once, every 64th time.
-    Case::pair("dedup-shared", name, share, move |(contender, next), _| {
+    Case::crowd("dedup-shared", name, threads, share, move |(contender, next), _| {
         let mut left = 0;
         move || {
             if left == 0 {
-                let at = next.fetch_add(BATCH, Ordering::Relaxed) % (ALL - BATCH);
+                let at = next.fetch_add(BATCH, Ordering::Relaxed) % (ids().len() - BATCH);
                 black_box(insert(black_box(contender), &ids()[at..at + BATCH]));
                 left = BATCH;
             }
             left -= 1;
         }
     })
+    .with_table()
 }

@@ -4,9 +4,13 @@
 pub mod backoff;
 pub mod cases;
 pub mod circuit_breaker;
+pub mod counting;
 pub mod deduplicator;
+pub mod ratios;
+pub mod scaling;
 pub mod sequence_tracker;
 pub mod token_bucket;
+pub mod waiting;
 
 use std::future::Future;
 use std::pin::Pin;

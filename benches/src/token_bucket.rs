@@ -7,7 +7,7 @@
 #![expect(clippy::items_after_statements, reason = "a group's name stands above its cases")]
 #![expect(clippy::trivially_copy_pass_by_ref, reason = "keys are passed as the limiters want them")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hint::black_box;
 use std::num::NonZeroU32;
@@ -396,63 +396,97 @@ fn pairs(cases: &mut Vec<Case>) {
     cases.push(Case::pair(OS, "leaky-bucket", leaky, |l, _| try_leaky(l)));
 }
 
+/// A try on the OS clock by so many threads on one bucket.
+pub fn granted_to(threads: usize) -> Vec<Case> {
+    const GROUP: &str = "threads-bucket";
+    vec![
+        Case::crowd(
+            GROUP,
+            "steadfast",
+            threads,
+            || bucket(EVEN, SystemClock),
+            |b, _| try_acquire(b),
+        ),
+        Case::crowd(GROUP, "governor", threads, || governor(MonotonicClock), |g, _| check(g)),
+    ]
+}
+
 /// Two leases take tokens faster than one a nanosecond.
 fn wide_bucket() -> &'static TokenBucket<TscClock> {
     let config = Config::new(Rate::per_second(32 * EVEN)).burst(1 << 50);
     leak(config.build_with(TscClock).expect("a valid rate"))
 }
 
-fn keyed(cases: &mut Vec<Case>) {
-    const OS: &str = "keyed-os";
-    cases.push(Case::single(OS, "REF", || on_draws(mutexed(), 0, mutexed_once)));
-    cases.push(Case::single(OS, "steadfast", || on_draws(keyed_on(SystemClock), 0, keyed_once)));
-    cases.push(Case::single(OS, "governor", || {
-        on_draws(governed(MonotonicClock), 0, governed_once)
-    }));
+fn keyed(all: &mut Vec<Case>) {
+    let mut cases = Vec::new();
+    cases.extend(keyed_with(KEYS));
 
     const COUNTER: &str = "keyed-counter";
-    cases.push(Case::single(COUNTER, "steadfast", || on_draws(keyed_on(TscClock), 0, keyed_once)));
+    cases.push(Case::single(COUNTER, "steadfast", || {
+        on_draws(keyed_on(TscClock, KEYS), KEYS, 0, keyed_once)
+    }));
     cases.push(Case::single(COUNTER, "governor", || {
-        on_draws(governed(QuantaClock::default()), 0, governed_once)
+        on_draws(governed(QuantaClock::default(), KEYS), KEYS, 0, governed_once)
     }));
 
     const OS_PAIR: &str = "keyed-pair-os";
-    cases.push(Case::pair(OS_PAIR, "REF", mutexed, |m, core| on_draws(m, core, mutexed_once)));
+    cases.push(Case::pair(
+        OS_PAIR,
+        "REF",
+        || mutexed(KEYS),
+        |m, core| on_draws(m, KEYS, core, mutexed_once),
+    ));
     cases.push(Case::pair(
         OS_PAIR,
         "steadfast",
-        || keyed_on(SystemClock),
-        |k, core| on_draws(k, core, keyed_once),
+        || keyed_on(SystemClock, KEYS),
+        |k, core| on_draws(k, KEYS, core, keyed_once),
     ));
     cases.push(Case::pair(
         OS_PAIR,
         "governor",
-        || governed(MonotonicClock),
-        |g, core| on_draws(g, core, governed_once),
+        || governed(MonotonicClock, KEYS),
+        |g, core| on_draws(g, KEYS, core, governed_once),
     ));
 
     const COUNTER_PAIR: &str = "keyed-pair-counter";
     cases.push(Case::pair(
         COUNTER_PAIR,
         "steadfast",
-        || keyed_on(TscClock),
-        |k, core| on_draws(k, core, keyed_once),
+        || keyed_on(TscClock, KEYS),
+        |k, core| on_draws(k, KEYS, core, keyed_once),
     ));
     cases.push(Case::pair(
         COUNTER_PAIR,
         "governor",
-        || governed(QuantaClock::default()),
-        |g, core| on_draws(g, core, governed_once),
+        || governed(QuantaClock::default(), KEYS),
+        |g, core| on_draws(g, KEYS, core, governed_once),
     ));
+    all.extend(cases.into_iter().map(Case::with_table));
 }
 
-fn keyed_on<C: Clock + Copy>(clock: C) -> &'static Keyed<u64, C> {
+/// A try on the OS clock with so many keys.
+pub fn keyed_with(keys: u64) -> Vec<Case> {
+    const GROUP: &str = "keyed-os";
+    let cases = [
+        Case::single(GROUP, "REF", move || on_draws(mutexed(keys), keys, 0, mutexed_once)),
+        Case::single(GROUP, "steadfast", move || {
+            on_draws(keyed_on(SystemClock, keys), keys, 0, keyed_once)
+        }),
+        Case::single(GROUP, "governor", move || {
+            on_draws(governed(MonotonicClock, keys), keys, 0, governed_once)
+        }),
+    ];
+    cases.map(Case::with_table).into()
+}
+
+fn keyed_on<C: Clock + Copy>(clock: C, keys: u64) -> &'static Keyed<u64, C> {
     let config = Config::new(Rate::per_second(EVEN)).burst(10_000_000);
-    let capacity = usize::try_from(KEYS).expect("fits");
+    let capacity = usize::try_from(keys).expect("fits");
     let keyed = Keyed::<u64>::builder(config, capacity).build_with(clock).expect("a valid rate");
     // Added while in use, so that none is forgotten for the next.
     let at = clock.now();
-    for index in 0..KEYS {
+    for index in 0..keys {
         assert!(keyed.try_acquire_at(&key(index), 10_000_000, at).is_ok(), "a place for each");
     }
     leak(keyed)
@@ -462,9 +496,9 @@ fn keyed_once<C: Clock>(keyed: &Keyed<u64, C>, key: &u64) {
     black_box(black_box(keyed).try_acquire(key, 1).is_ok());
 }
 
-fn governed<C: governor::clock::Clock>(clock: C) -> &'static GovernorKeyed<C> {
+fn governed<C: governor::clock::Clock>(clock: C, keys: u64) -> &'static GovernorKeyed<C> {
     let limiter = RateLimiter::dashmap_with_clock(often(), clock);
-    for index in 0..KEYS {
+    for index in 0..keys {
         assert!(limiter.check_key(&key(index)).is_ok(), "begins full");
     }
     leak(limiter)
@@ -477,8 +511,8 @@ fn governed_once<C: governor::clock::Clock>(limiter: &GovernorKeyed<C>, key: &u6
 /// The reference for keys: one lock, one map, one word a key.
 type Mutexed = Mutex<HashMap<u64, u64>>;
 
-fn mutexed() -> &'static (StdInstant, Mutexed) {
-    leak((now(), Mutex::new((0..KEYS).map(|index| (key(index), 0)).collect())))
+fn mutexed(keys: u64) -> &'static (StdInstant, Mutexed) {
+    leak((now(), Mutex::new((0..keys).map(|index| (key(index), 0)).collect())))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "584 years")]
@@ -491,8 +525,13 @@ fn mutexed_once((origin, map): &(StdInstant, Mutexed), key: &u64) {
 }
 
 /// Runs `once` on keys drawn uniformly, a sequence for each thread.
-fn on_draws<T>(limiter: &'static T, core: usize, once: impl Fn(&T, &u64) + Copy) -> impl FnMut() {
-    let draws: &'static [u64] = draws(core);
+fn on_draws<T>(
+    limiter: &'static T,
+    keys: u64,
+    core: usize,
+    once: impl Fn(&T, &u64) + Copy,
+) -> impl FnMut() {
+    let draws = draws(keys, core);
     let mut next = core;
     move || {
         next = (next + 1) & (DRAWS - 1);
@@ -500,19 +539,19 @@ fn on_draws<T>(limiter: &'static T, core: usize, once: impl Fn(&T, &u64) + Copy)
     }
 }
 
-/// Made once for all cases.
-fn draws(core: usize) -> &'static [u64] {
-    static DRAWN: [std::sync::OnceLock<Vec<u64>>; 2] = [const { std::sync::OnceLock::new() }; 2];
-    DRAWN[core].get_or_init(|| {
+/// Of so many keys. Made once for all cases.
+fn draws(keys: u64, core: usize) -> &'static [u64] {
+    static DRAWN: Mutex<BTreeMap<(u64, usize), &'static [u64]>> = Mutex::new(BTreeMap::new());
+    DRAWN.lock().entry((keys, core)).or_insert_with(|| {
         let mut state = 0x9E37_79B9_7F4A_7C15 ^ core as u64;
         let draw = |_| {
             // xorshift64*, Vigna 2016.
             state ^= state >> 12;
             state ^= state << 25;
             state ^= state >> 27;
-            key((state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) % KEYS)
+            key((state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) % keys)
         };
-        (0..DRAWS).map(draw).collect()
+        Vec::leak((0..DRAWS).map(draw).collect())
     })
 }
 
