@@ -19,8 +19,8 @@ copy=$target_dir/minimal-versions/workspace
 copy_workspace "$copy"
 export CARGO_TARGET_DIR=$target_dir/minimal-versions/target
 cd "$copy"
-# The other packages are not published.
-sed -i 's/^members = .*/members = ["crates\/*"]/' Cargo.toml
+# The other packages are not published, and all that are left are what is built by default.
+sed -i -e '/^default-members = /d' -e 's/^members = .*/members = ["crates\/*"]/' Cargo.toml
 
 # Only to resolve is anything unstable needed.
 RUSTC_BOOTSTRAP=1 cargo -Zminimal-versions generate-lockfile --quiet

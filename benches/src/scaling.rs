@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use steadfast_lab::plot::{Axis, Color, DrawError, Figure, Panel};
+use steadfast_lab::quantity::count;
 
 use crate::cases::Case;
 use crate::ratios::{Group, Spread};
@@ -66,7 +67,7 @@ impl Chart {
     /// What is on the axis below, as it is written.
     fn places(&self) -> Vec<String> {
         let xs = self.curves.first().map_or(&[][..], |curve| &curve.points);
-        xs.iter().map(|(x, _)| thousands(*x)).collect()
+        xs.iter().map(|(x, _)| count((*x).into())).collect()
     }
 
     fn panel(&self) -> Panel {
@@ -92,18 +93,6 @@ impl Chart {
         }
         text
     }
-}
-
-/// A whole number with commas.
-fn thousands(number: u32) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .map(|group| std::str::from_utf8(group).expect("digits"))
-        .collect();
-    groups.join(",")
 }
 
 impl Picture {

@@ -56,6 +56,7 @@ fn at_600_million_a_second_governor_grants_two_thirds_more_and_steadfast_none() 
     let clock = FakeRelativeClock::default();
     let quota = Quota::per_second(nonzero(600_000_000)).allow_burst(nonzero(1));
     let governor = RateLimiter::direct_with_clock(quota, clock.clone());
+    // Of 1 at most, what two nanoseconds bring (1.2) would be cut.
     let ours = token_bucket::Config::new(Rate::per_second(600_000_000)).burst(2);
     let ours = ours.build_with(ManualClock::new()).expect("a bucket");
     let (mut granted_by_governor, mut granted_by_us) = (0, 0);
@@ -348,12 +349,12 @@ fn caches_forget_what_is_new_unless_they_are_lru_and_steadfast_remembers_the_las
         )
     };
     let by_default = moka(moka::policy::EvictionPolicy::tiny_lfu());
-    assert!(by_default < 9_000, "{by_default}");
+    assert!(by_default < 1_000, "{by_default}");
     assert_eq!(moka(moka::policy::EvictionPolicy::lru()), 10_000);
 
     let quick = quick_cache::sync::Cache::new(10_000);
     let by_quick_cache = remembered(|id| quick.insert(id, ()), |id| quick.get(&id).is_some());
-    assert!(by_quick_cache < 9_000, "{by_quick_cache}");
+    assert!(by_quick_cache < 1_000, "{by_quick_cache}");
 
     let ours = deduplicator::Config::new(10_000).build().expect("a window");
     let by_us = remembered(|id| assert!(ours.insert(&id).is_fresh()), |id| ours.contains(&id));

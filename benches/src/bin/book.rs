@@ -1,6 +1,6 @@
 //! Makes the tables and pictures of `benches/README.md`, all in one run.
 //!
-//! `cargo run --profile bench -p steadfast-benches --bin book [-- PART …]`
+//! `cargo build --profile bench -p steadfast-benches --bins && target/release/book [PART …]`
 //!
 //! A part is `ratios`, `waiting`, `slowest`, `scaling` or `instructions`; without one all are made. In the
 //! page, what is made stands between `<!-- PART: ARGUMENTS -->` and `<!-- end -->`; the words around it are
