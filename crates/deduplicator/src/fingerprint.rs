@@ -22,7 +22,7 @@ pub struct Fingerprint {
 
 /// Which bits of the lower half say the shard: there are at most 1,024.
 #[cfg(feature = "wait")]
-const SHARD: u32 = 22;
+const SHARD_SHIFT: u32 = 22;
 
 impl Fingerprint {
     /// The lowest bits.
@@ -42,13 +42,13 @@ impl Fingerprint {
 
     /// One of so many shards, a power of two: by the highest bits of the lower half. The line is chosen by the
     /// upper half, and the tag is made of the lowest bits, so that ids of one shard differ in both as all ids do.
-    /// (In shards of a few dozen ids, some of the tag's 25 bits are the shard's: the others will do.)
+    /// (In shards of up to some 200 ids, some of the tag's bits are the shard's: the others will do.)
     #[cfg(feature = "wait")]
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "less than the number of shards")]
     pub(crate) const fn shard(self, shards: usize) -> usize {
         // OK: as the reason says.
-        (self.low as u32 >> SHARD) as usize & (shards - 1)
+        (self.low as u32 >> SHARD_SHIFT) as usize & (shards - 1)
     }
 }
 

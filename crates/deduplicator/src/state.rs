@@ -19,11 +19,11 @@
 //! | input | when | answer | becomes |
 //! |---|---|---|---|
 //! | insert | not in the window | fresh | the newest; the oldest leaves if there are too many |
+//! | insert | the same, and the window *slides* (D8) | fresh | the same, and nothing else is looked at |
 //! | insert | in the window | duplicate | – |
 //! | insert | in the window, renewing | duplicate | a hole; and the newest, with its first sight |
 //! | insert | its time is over | fresh | a hole; and the newest |
 //! | forget | in the window | true | a hole |
-//! | insert | not in the window, which *slides* | fresh | the newest, in the place of the oldest |
 //! | any | the oldest's time is over | | it leaves, at most 16 a step |
 //! | any | the oldest is a hole | | it leaves, with those beside it |
 //! | append | more positions than the capacity and half the spare | | holes are pushed out, some positions a step |
@@ -38,8 +38,8 @@
 //! - **D6** There is room for one more position: holes are out before the ring is full.
 //! - **D7** Holes beside each other are one run, but for those at the ends of what a push has emptied; its first
 //!   and its last hole say how long it is.
-//! - **D8** Before `slides_until`, the window slides: it is full, without holes or a push, and the oldest is not
-//!   over. There is nothing to be looked at then but the line of an id that is new.
+//! - **D8** Before `slides_until`, which is never above `due`, the window slides: it is full, without holes or a
+//!   push, and the oldest is not over. There is nothing to be looked at then but the line of an id that is new.
 
 use core::fmt;
 
@@ -118,8 +118,9 @@ impl Beside for () {
 /// # Ok::<(), steadfast_deduplicator::ConfigError>(())
 /// ```
 #[derive(Clone)]
-// In this order: what every new id writes is on the cache line of the lock in front of it, which whoever comes from
-// another core has to fetch anyway; what is only read can be in the caches of all of them.
+// In this order: what a new id writes in a window that slides is on the cache line of the lock in front of it (in a
+// `Deduplicator`), which whoever comes from another core has to fetch anyway; what is only read can be in the caches
+// of all of them.
 #[repr(C)]
 pub struct State<M = Heap, B = ()> {
     /// The latest time, by its own count.
@@ -406,8 +407,8 @@ impl<M: Memory, B: Beside> State<M, B> {
         Some(self.shown(record.first))
     }
 
-    /// Whether the window is full and without holes, so that the next position takes the oldest one's
-    /// place; and the oldest is not over.
+    /// Whether the window is full and without holes, so that for the next id the oldest leaves, and nothing
+    /// else; and the oldest is not over.
     fn slides(&self) -> bool {
         let is_full = self.live == self.terms.capacity && self.era.span() == self.live;
         is_full && self.push.is_none() && self.live > 1 && self.latest < self.due
@@ -505,6 +506,10 @@ impl<M: Memory, B: Beside> State<M, B> {
     #[inline]
     fn find_in(&self, id: Fingerprint, Home { line, tag }: Home) -> Option<Found> {
         let entries = &self.memory.lines()[line];
+        // Most lines do not have an id that is new, and four comparisons at once say so.
+        if !entries.may_have(tag, self.era.tags()) {
+            return None;
+        }
         entries.lanes(tag, self.era.tags()).find_map(|lane| {
             let slot = self.slot(self.era.position(entries.entry(lane))?);
             self.is_of(slot, id).then_some(Found { line, lane, slot })
@@ -574,5 +579,27 @@ impl<M, B> fmt::Debug for State<M, B> {
             .field("ids", &self.live)
             .field("stats", &self.stats)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use core::mem::{offset_of, size_of};
+
+    use super::{Era, State, Stats};
+
+    #[test]
+    fn what_is_written_as_a_window_slides_is_on_the_cache_line_of_the_lock_in_front_of_it() {
+        const LOCK: usize = 8;
+        let stats = offset_of!(State, stats);
+        let ends = [
+            offset_of!(State, latest) + size_of::<u64>(),
+            offset_of!(State, slides_until) + size_of::<u64>(),
+            offset_of!(State, era) + size_of::<Era>(),
+            offset_of!(State, tail) + size_of::<u32>(),
+            stats + offset_of!(Stats, fresh) + size_of::<u64>(),
+            stats + offset_of!(Stats, evicted) + size_of::<u64>(),
+        ];
+        assert!(ends.iter().all(|end| LOCK + end <= 64), "{ends:?}");
     }
 }

@@ -172,8 +172,8 @@ impl Line {
         self.0[lane] = entry;
     }
 
-    /// Puts the entry of a new id into the lane that is likely to be free, in place of the oldest: unless it may
-    /// be that the id is here already, or the lane is not free then.
+    /// Puts the entry of a new id into the lane that is likely to be free: unless it may be that the id is
+    /// here already, or the lane is not free then.
     #[inline(always)]
     pub(super) fn slide(&mut self, tag: u32, era: Era) -> bool {
         if self.may_have(tag, era.tags()) || self.spills(era) {
