@@ -141,7 +141,7 @@ impl Options {
         }
         let mut report = self.report(&tally, last);
         report.figure = Some(figure::figure(report.empty_figure(), &timeline));
-        source.account(&mut report);
+        source.account(&mut report)?;
         Ok(report)
     }
 

@@ -78,7 +78,7 @@ impl Options {
         }
         let mut report = self.report(&window, (all, missed), &ages, last);
         report.figure = Some(figure(report.empty_figure(), &timeline));
-        source.account(&mut report);
+        source.account(&mut report)?;
         Ok(report)
     }
 

@@ -118,6 +118,7 @@ fn mistakes_in_the_arguments_have_an_exit_code_of_their_own() {
         (&["bucket", "--trace", "/nowhere/at/all"], "cannot be read"),
         (&["bucket", "--trace", "-", "--asked", "5/s"], "cannot be used with"),
         (&["bucket", "--out", "picture.gif"], ".svg"),
+        (&["bucket", "--trace", "-", "--time-column", "when"], "has no column \"when\""),
         (&["bucket", "--trace", "-", "--delimiter", "ab"], "one character"),
         (&["nothing"], "unrecognized"),
         (&[], "Usage"),
@@ -126,6 +127,22 @@ fn mistakes_in_the_arguments_have_an_exit_code_of_their_own() {
         let (_, errors) = words(&output);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
         assert!(errors.contains(reason), "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_column_that_the_header_lacks_is_one_mistake_and_no_table() {
+    let input = b"time,CLIENT\n1,a\n2,b\n";
+    for (column, code) in [("client", 0), ("2", 0), ("clint", 2)] {
+        let output =
+            lab(&["dedup", "--id-column", column, "--trace", "-", "--header", "true"], input);
+        let (table, errors) = words(&output);
+        assert_eq!(output.status.code(), Some(code), "{errors}");
+        assert_eq!((table.is_empty(), errors.lines().count()), (code == 2, usize::from(code == 2)));
+        assert!(
+            code == 0 || errors.contains("\"time,CLIENT\", has no column \"clint\""),
+            "{errors}"
+        );
     }
 }
 

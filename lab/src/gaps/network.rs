@@ -65,9 +65,10 @@ impl Stream {
         }
     }
 
-    pub(super) fn account(&self, report: &mut Report) {
-        if let Self::Trace { source, .. } = self {
-            source.account(report);
+    pub(super) fn account(&self, report: &mut Report) -> Result<(), TraceError> {
+        match self {
+            Self::Trace { source, .. } => source.account(report),
+            Self::Network(_) => Ok(()),
         }
     }
 }
