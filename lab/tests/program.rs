@@ -146,6 +146,40 @@ fn a_column_that_the_header_lacks_is_one_mistake_and_no_table() {
     }
 }
 
+/// A breaker that opens at two failures in a row for 5 s, and these calls; each test has a picture of its own.
+fn broken(picture: &str, calls: &str) -> String {
+    let arguments =
+        ["breaker", "--consecutive", "2", "--unit", "s", "--close-after", "1", "--trace", "-"];
+    let out = file(picture);
+    let output =
+        lab(&[&arguments[..], &["--out", &out.to_string_lossy()]].concat(), calls.as_bytes());
+    assert_eq!(output.status.code(), Some(0), "{}", words_of(&output));
+    words(&output).0
+}
+
+/// What stands behind a name.
+fn value<'a>(table: &'a str, name: &str) -> &'a str {
+    let line = table.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix("  "));
+    line.unwrap_or_else(|| panic!("no {name:?} in {table}")).trim()
+}
+
+#[test]
+fn ignored_calls_are_rejected_like_all_others_and_are_no_successes() {
+    let open = "time,outcome\n1,error\n1,error\n".to_owned();
+    let table = broken("ignored.svg", &(open + &"2,ignored\n".repeat(98)));
+    assert_eq!(value(&table, "rejected"), "98  (98.0 %)");
+    assert_eq!(value(&table, "successes lost"), "0");
+    let picture = std::fs::read_to_string(file("ignored.svg")).expect("it was drawn");
+    assert!(picture.contains(">ignored<"));
+}
+
+#[test]
+fn a_break_is_over_when_it_is_though_nobody_calls() {
+    let table = broken("over.svg", "time,outcome\n0,error\n0,error\n3600,ok\n");
+    assert_eq!(value(&table, "time open"), "5 s  (0.1 %)");
+    assert_eq!(value(&table, "time half-open"), "59.9 min  (99.9 %)");
+}
+
 #[test]
 fn a_picture_that_cannot_be_written_is_told_after_the_table() {
     let output = lab(&["bucket", "--out", "/nowhere/at/all.svg"], b"");
