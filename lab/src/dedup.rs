@@ -42,6 +42,7 @@ impl Options {
     ///
     /// If there can be no such window, or the trace cannot be opened.
     pub fn run(&self) -> Result<Report, Error> {
+        self.check()?;
         let clock = ManualClock::starting_at(FIRST);
         let keys = SipKeys::from_seed(self.seed);
         let window = self.config().build_with(clock.clone(), keys)?;
