@@ -122,6 +122,7 @@ fn mistakes_in_the_arguments_have_an_exit_code_of_their_own() {
         (&["bucket", "--arrivals", "bursts", "--every", "0s"], "no time at all"),
         (&["bucket", "--arrivals", "wave", "--every", "0ms"], "no time at all"),
         (&["bucket", "--trace", "-", "--time-column", "when"], "has no column \"when\""),
+        (&["pictures", "/nowhere/at/all", "--out", "picture.svg"], "no --out"),
         (&["bucket", "--trace", "-", "--delimiter", "ab"], "one character"),
         (&["nothing"], "unrecognized"),
         (&[], "Usage"),
@@ -147,6 +148,24 @@ fn a_column_that_the_header_lacks_is_one_mistake_and_no_table() {
             "{errors}"
         );
     }
+}
+
+#[test]
+fn nobody_who_reads_is_no_failure() {
+    let input = "x\n".repeat(50) + "1\n";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_steadfast-lab"))
+        .args(["bucket", "--trace", "-", "--all-bad-lines"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop((child.stdout.take(), child.stderr.take()));
+    // It reads what it does not understand once both are closed.
+    let mut stdin = child.stdin.take().expect("it was asked for");
+    stdin.write_all(input.as_bytes()).expect("it reads");
+    drop(stdin);
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 
 /// A breaker that opens at two failures in a row for 5 s, and these calls; each test has a picture of its own.
