@@ -203,6 +203,20 @@ fn a_break_is_over_when_it_is_though_nobody_calls() {
 }
 
 #[test]
+fn the_most_retries_are_found_wherever_their_100_ms_begin() {
+    let peak = |second: &str| {
+        let input = format!("time,outcome\n0,error\n{second},error\n");
+        let arguments = "backoff --growth constant --base 95ms --unit s --trace -";
+        let output = lab(&arguments.split(' ').collect::<Vec<_>>(), input.as_bytes());
+        let table = words(&output).0;
+        value(&table, "none").split(' ').next().map(str::to_owned)
+    };
+    assert_eq!(peak("0.01").as_deref(), Some("2"), "95 ms and 105 ms");
+    assert_eq!(peak("0.099").as_deref(), Some("2"));
+    assert_eq!(peak("0.1").as_deref(), Some("1"));
+}
+
+#[test]
 fn a_picture_that_cannot_be_written_is_told_after_the_table() {
     let output = lab(&["bucket", "--out", "/nowhere/at/all.svg"], b"");
     let (table, errors) = words(&output);
