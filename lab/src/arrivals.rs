@@ -33,13 +33,13 @@ pub struct Arrivals {
     /// Seconds.
     now: f64,
     end: f64,
-    /// How many have been; for bursts, how many of this one are left.
+    /// How many have been.
     count: f64,
     rng: fastrand::Rng,
 }
 
 impl Arrivals {
-    /// So many on average, for so long; `every` is the distance of bursts, or the length of a wave.
+    /// So many on average, for so long; `every` is the distance of bursts, or the length of a wave, and is not zero.
     pub fn new(pattern: Pattern, rate: Rate, every: Duration, length: Duration, seed: u64) -> Self {
         Self {
             pattern,
@@ -67,15 +67,18 @@ impl Arrivals {
             }
             Pattern::Poisson => self.now += self.exponential() / self.rate,
             Pattern::Bursts => {
-                let size = (self.rate * self.every).round().max(1.0);
-                self.now = (self.count / size).floor() * self.every;
+                // What is left of a burst that is no whole number is in a later one. Nobody is in the burst before
+                // his for what a division rounds off.
+                let burst = (self.count / (self.rate * self.every) + 1e-9).floor();
+                self.now = burst * self.every;
                 self.count += 1.0;
             }
             Pattern::Wave => loop {
                 // Thinned out (Lewis and Shedler, 1979).
                 self.now += self.exponential() / (2.0 * self.rate);
                 let phase = std::f64::consts::TAU * self.now / self.every;
-                if self.rng.f64() < (1.0 - phase.cos()) / 2.0 || self.now >= self.end {
+                let is_over = self.now >= self.end || self.now.is_nan();
+                if self.rng.f64() < (1.0 - phase.cos()) / 2.0 || is_over {
                     break;
                 }
             },

@@ -78,7 +78,7 @@ impl Options {
         }
         let mut report = self.report(began, &runs);
         report.figure = Some(figure(report.empty_figure(), &runs, last));
-        source.account(&mut report);
+        source.account(&mut report)?;
         Ok(report)
     }
 

@@ -26,6 +26,8 @@ const LISTED: usize = 10;
 struct Bin {
     calls: u64,
     admitted: u64,
+    /// Those of them that were neither a success nor a failure, and then the successes.
+    ignored: u64,
     succeeded: u64,
     open: Duration,
     half_open: Duration,
@@ -35,6 +37,7 @@ impl Merge for Bin {
     fn merge(&mut self, later: Self) {
         self.calls += later.calls;
         self.admitted += later.admitted;
+        self.ignored += later.ignored;
         self.succeeded += later.succeeded;
         self.open += later.open;
         self.half_open += later.half_open;
@@ -46,6 +49,8 @@ struct Tally {
     calls: u64,
     failures: u64,
     ignored: u64,
+    /// All that were not admitted, and those of them that would have failed, and worked.
+    rejected: u64,
     saved: u64,
     lost: u64,
     /// From closed, and from half-open.
@@ -113,8 +118,7 @@ impl Options {
         let mut last = FIRST;
         for event in &mut source {
             let now = event.at;
-            // Until somebody asks it stays what it was.
-            spend(&mut timeline, &mut tally, breaker.phase_at(last), last, now);
+            spend(&mut timeline, &mut tally, &breaker, last, now);
             clock.set_now(now);
             let outcome = event.outcome.unwrap_or(Outcome::Ignored);
             let admitted = call(&breaker, outcome, now);
@@ -122,12 +126,14 @@ impl Options {
             tally.calls += 1;
             tally.failures += u64::from(fails);
             tally.ignored += u64::from(outcome == Outcome::Ignored);
+            tally.rejected += u64::from(!admitted);
             tally.saved += u64::from(fails && !admitted);
             tally.lost += u64::from(works && !admitted);
             let bin = timeline.at(now);
             bin.calls += 1;
             bin.admitted += u64::from(admitted);
-            bin.succeeded += u64::from(admitted && !fails);
+            bin.ignored += u64::from(admitted && !fails && !works);
+            bin.succeeded += u64::from(admitted && works);
             while let Some(observed) = changes.try_next() {
                 tally.change(observed.change);
             }
@@ -135,19 +141,19 @@ impl Options {
         }
         if let Some(length) = length {
             let end = FIRST.saturating_add(length);
-            spend(&mut timeline, &mut tally, breaker.phase_at(last), last, end);
+            spend(&mut timeline, &mut tally, &breaker, last, end);
             timeline.extend(end);
             last = last.max(end);
         }
         let mut report = self.report(&tally, last);
-        report.figure = Some(figure::figure(report.empty_figure(), &timeline));
-        source.account(&mut report);
+        report.figure = Some(figure::figure(report.empty_figure(), &timeline, &tally));
+        source.account(&mut report)?;
         Ok(report)
     }
 
     fn report(&self, tally: &Tally, last: Instant) -> Report {
         let mut report = Report::new(self.title(), self.note());
-        let Tally { calls, failures, ignored, saved, lost, .. } = tally;
+        let Tally { calls, failures, ignored, rejected, saved, lost, .. } = tally;
         let over = last.saturating_duration_since(FIRST);
         report.row("over", duration(over));
         report.row("calls", count(*calls));
@@ -155,7 +161,7 @@ impl Options {
         if *ignored > 0 {
             report.row("of these, ignored", part(*ignored, *calls));
         }
-        report.row("rejected", part(saved + lost, *calls));
+        report.row("rejected", part(*rejected, *calls));
         report.row("failures saved", part(*saved, *failures));
         report.row("successes lost", part(*lost, calls - failures - ignored));
         report.row("trips", count(tally.trips));
@@ -200,24 +206,25 @@ fn call(breaker: &CircuitBreaker<ManualClock>, outcome: Outcome, now: Instant) -
     true
 }
 
+/// Counts the time from one call to the next. In that nothing happens but that a break ends: from then on the
+/// breaker is half-open, as the next call finds it.
 fn spend(
     timeline: &mut Timeline<Bin>,
     tally: &mut Tally,
-    phase: Phase,
+    breaker: &CircuitBreaker<ManualClock>,
     from: Instant,
     to: Instant,
 ) {
-    let time = to.saturating_duration_since(from);
-    match phase {
-        Phase::Open => {
-            tally.open += time;
-            timeline.between(from, to, |bin, part| bin.open += part);
-        }
-        Phase::HalfOpen => {
-            tally.half_open += time;
-            timeline.between(from, to, |bin, part| bin.half_open += part);
-        }
-        _ => {}
+    let phase = breaker.phase_at(from);
+    let open_until = match phase {
+        Phase::Open => breaker.metrics_at(from).next_probe_at.map_or(to, |probe| probe.min(to)),
+        _ => from,
+    };
+    tally.open += open_until.saturating_duration_since(from);
+    timeline.between(from, open_until, |bin, part| bin.open += part);
+    if matches!(phase, Phase::Open | Phase::HalfOpen) {
+        tally.half_open += to.saturating_duration_since(open_until);
+        timeline.between(open_until, to, |bin, part| bin.half_open += part);
     }
 }
 

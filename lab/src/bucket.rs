@@ -177,7 +177,7 @@ impl Options {
         }
         let mut report = self.report(&tally, &limiter, seconds(last));
         report.figure = Some(self.figure(report.empty_figure(), &timeline, &limiter));
-        source.account(&mut report);
+        source.account(&mut report)?;
         Ok(report)
     }
 

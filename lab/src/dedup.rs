@@ -42,6 +42,7 @@ impl Options {
     ///
     /// If there can be no such window, or the trace cannot be opened.
     pub fn run(&self) -> Result<Report, Error> {
+        self.check()?;
         let clock = ManualClock::starting_at(FIRST);
         let keys = SipKeys::from_seed(self.seed);
         let window = self.config().build_with(clock.clone(), keys)?;
@@ -78,7 +79,7 @@ impl Options {
         }
         let mut report = self.report(&window, (all, missed), &ages, last);
         report.figure = Some(figure(report.empty_figure(), &timeline));
-        source.account(&mut report);
+        source.account(&mut report)?;
         Ok(report)
     }
 

@@ -98,7 +98,7 @@ impl Options {
         }
         let mut report = self.report(&lab, last);
         report.figure = Some(figure(report.empty_figure(), &lab.timeline));
-        stream.account(&mut report);
+        stream.account(&mut report)?;
         Ok(report)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p steadfast-lab -- bucket --rate 100/s --burst 20 --out bucket.svg
-//! cargo run --release -p steadfast-lab -- breaker --trace calls.csv.gz --out breaker.svg
+//! cargo run --release -p steadfast-lab -- breaker --trace lab/traces/calls.csv.gz --out breaker.svg
 //! ```
 //!
 //! The primitives are the real ones, on a [`ManualClock`](steadfast_core::ManualClock) that is set to the time

@@ -19,8 +19,15 @@ pub fn rate(text: &str) -> Result<Rate, String> {
         "d" | "day" => Duration::from_secs(86_400),
         other => humantime::parse_duration(other).map_err(|_| wrong())?,
     };
+    if period.is_zero() {
+        return Err(format!(
+            "{text:?} is a rate over no time at all: give a longer one, as 5/s has"
+        ));
+    }
+    // Not even where they are counted: what is behind the point.
+    let tokens = tokens.replace('_', "");
     let (whole, part) = tokens.trim().split_once('.').unwrap_or((tokens.trim(), ""));
-    let tokens = format!("{whole}{part}").replace('_', "").parse().map_err(|_| wrong())?;
+    let tokens = format!("{whole}{part}").parse().map_err(|_| wrong())?;
     // A tenth of a token in a second is a token in ten.
     let tenths = u32::try_from(part.len()).ok().and_then(|digits| 10u32.checked_pow(digits));
     let period = tenths.and_then(|tenths| period.checked_mul(tenths)).ok_or_else(wrong)?;
@@ -45,6 +52,33 @@ pub fn share(text: &str) -> Result<f64, String> {
         Ok(number) if (0.0..=unit).contains(&number) => Ok(number / unit),
         _ => Err(format!("{text:?} is no share: 0.05 or 5%, for example, from 0 to 1")),
     }
+}
+
+/// A share in percent, as it was given: `0.07` is `7 %`.
+pub fn share_of(share: f64) -> String {
+    // A hundred times it may be off in the last digits.
+    let percent = format!("{:.11e}", share * 100.0);
+    format!("{} %", percent.parse().unwrap_or(share * 100.0))
+}
+
+/// `2s`, or any other duration but that of nothing.
+///
+/// # Errors
+///
+/// In words.
+pub fn period(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(period) if period.is_zero() => {
+            Err("nothing comes back after no time at all: give a longer one, as 2s is".to_owned())
+        }
+        Ok(period) => Ok(period),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// So many times a duration; the longest, if there is none so long.
+pub fn times(duration: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(duration.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
 /// `10s..20s`.
@@ -148,6 +182,7 @@ mod tests {
         assert_eq!(rate("0.5/s"), Ok(Rate::new(5, Duration::from_secs(10))));
         assert_eq!(rate("33/100s"), Ok(Rate::new(33, Duration::from_secs(100))));
         assert_eq!(rate("1_000/m"), Ok(Rate::per_minute(1_000)));
+        assert_eq!(rate("1.5_0/s"), Ok(Rate::new(150, Duration::from_secs(100))));
         for text in ["", "100", "/s", "-1/s", "1/", "1/fortnight", "NaN/s", "1e3/s", "1/s/s"] {
             assert!(rate(text).is_err(), "{text:?}");
         }
@@ -160,6 +195,20 @@ mod tests {
         for text in ["-0.1", "1.1", "101%", "NaN", "inf", "%", ""] {
             assert!(share(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_share_is_told_as_it_was_given() {
+        for text in ["7", "0", "100", "0.1", "29", "12.5", "0.0000000000001"] {
+            let given = share(&format!("{text}%")).expect("it is a share");
+            assert_eq!(share_of(given), format!("{text} %"));
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_too_long_is_the_longest() {
+        assert_eq!(times(Duration::MAX, 1.5), Duration::MAX);
+        assert_eq!(times(Duration::from_secs(3), 0.5), Duration::from_millis(1_500));
     }
 
     #[test]

@@ -38,8 +38,15 @@ impl Source {
     }
 
     /// Adds what the trace was like to a report, once it was read.
-    pub fn account(&self, report: &mut Report) {
-        let Self::Trace(reader) = self else { return };
+    ///
+    /// # Errors
+    ///
+    /// If it has not the columns that the options name: that is known from its first line.
+    pub fn account(&self, report: &mut Report) -> Result<(), TraceError> {
+        let Self::Trace(reader) = self else { return Ok(()) };
+        if let Some(no_column) = reader.no_column() {
+            return Err(no_column.clone().into());
+        }
         let bad = reader.bad();
         report.unusable = reader.usable() == 0;
         report.row("lines used", count(reader.usable()));
@@ -63,6 +70,7 @@ impl Source {
                 .bad_lines
                 .push(format!("and {} more: --all-bad-lines shows them", count(hidden)));
         }
+        Ok(())
     }
 }
 

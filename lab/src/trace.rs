@@ -16,7 +16,7 @@ mod stamp;
 pub use self::bad::{BadLines, Reason};
 pub use self::options::{Format, TraceOptions};
 pub use self::outcome::Outcome;
-pub use self::reader::{Reader, TraceError};
+pub use self::reader::{NoColumn, Reader, TraceError};
 pub use self::stamp::Unit;
 
 use steadfast_core::Instant;

@@ -44,6 +44,28 @@ fn grants_never_exceed_the_burst_and_what_has_come() {
 }
 
 #[test]
+fn bursts_have_the_rate_that_was_asked_for_whatever_their_size() {
+    for (rate, every, asked) in [
+        ("1/s", "100ms", 10),
+        ("3/s", "500ms", 30),
+        ("30/s", "10ms", 300),
+        ("0.5/s", "3s", 5),
+        ("7/s", "2s", 70),
+        ("0/s", "1s", 0),
+    ] {
+        let report = report(&format!(
+            "bucket --arrivals bursts --asked {rate} --every {every} --duration 10s"
+        ));
+        // The last burst may be one that is larger for those that were smaller.
+        assert!(
+            number(&report, "asked").abs_diff(asked) <= 1,
+            "{rate}, {every}: {:?}",
+            report.rows
+        );
+    }
+}
+
+#[test]
 fn overload_gets_the_burst_and_the_whole_rate() {
     let report =
         report("bucket --rate 50/s --burst 30 --asked 5000/s --arrivals steady --duration 10s");
@@ -170,6 +192,27 @@ fn requests_fill_what_would_be_missing_for_ever() {
 }
 
 #[test]
+fn what_is_delayed_beyond_the_end_of_time_comes_never() {
+    let report = report("gaps --late 50% --late-by 584000000000y --loss 0 --twice 0");
+    assert_eq!(number(&report, "of these, filled"), 0);
+    let again = self::report("dedup --repeated 50% --after 584000000000y --duration 5s");
+    assert_eq!(number(&again, "duplicates"), 0);
+}
+
+#[test]
+fn shares_are_told_as_they_were_given() {
+    for (arguments, words) in [
+        ("gaps --loss 7% --late 0.07 --twice 29%", ": 7 % get lost, 7 % are late, 29 % come twice"),
+        ("dedup --repeated 7%", ": 7 % of them come again"),
+        ("breaker --failure-rate 7% --slow-rate 14%", " 7 % failures of 100 calls or 14 % slow"),
+    ] {
+        let report = report(arguments);
+        let told = format!("{}: {}", report.title, report.note);
+        assert!(told.contains(words), "{told}");
+    }
+}
+
+#[test]
 fn a_perfect_network_has_no_gaps() {
     let report = report("gaps --loss 0 --late 0 --twice 0");
     assert_eq!(number(&report, "in order"), number(&report, "arrivals"));
@@ -226,7 +269,9 @@ fn a_configuration_that_cannot_be_is_refused_in_its_crates_own_words() {
         ("backoff --base 10s --cap 1s", "base of 10s above the cap of 1s"),
         ("gaps --width 65", "numbers of 65 bits"),
         ("gaps --max-gaps 0", "0 gaps"),
-        ("dedup --capacity 0", "capacity of 0"),
+        ("dedup --capacity 0", "1 to 67108864"),
+        ("dedup --capacity 4000000000", "1 to 67108864"),
+        ("dedup --capacity 40000000000", "1 to 67108864"),
         ("dedup --ttl 0s", "TTL of zero"),
     ] {
         let error = try_report(arguments).expect_err(arguments).to_string();

@@ -42,6 +42,20 @@ fn titles_and_labels_are_text_and_no_markup() {
 }
 
 #[test]
+fn characters_that_a_picture_cannot_have_are_replaced() {
+    let panel = Panel::new(Axis::linear("x\u{8}"), Axis::linear("y")).line(
+        "\u{0}",
+        Color::Blue,
+        [(0.0, 1.0)],
+    );
+    let figure = Figure::new("a\u{1}b\u{FFFE}c").note("d\u{1B}e").panel(panel);
+    let svg = figure.to_svg().expect("it is drawn");
+    assert!(svg.contains("a\u{FFFD}b\u{FFFD}c") && svg.contains("d\u{FFFD}e"));
+    let odd = |c: &char| (c.is_control() && *c != '\n') || *c == '\u{FFFE}';
+    assert_eq!(svg.chars().find(odd), None);
+}
+
+#[test]
 fn numbers_that_are_none_are_not_drawn() {
     let wild = [(f64::NAN, 1.0), (1.0, f64::INFINITY), (f64::NEG_INFINITY, 0.0)];
     for axis in [Axis::linear, Axis::log, Axis::time] {

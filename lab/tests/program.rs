@@ -118,6 +118,11 @@ fn mistakes_in_the_arguments_have_an_exit_code_of_their_own() {
         (&["bucket", "--trace", "/nowhere/at/all"], "cannot be read"),
         (&["bucket", "--trace", "-", "--asked", "5/s"], "cannot be used with"),
         (&["bucket", "--out", "picture.gif"], ".svg"),
+        (&["bucket", "--asked", "5/0s"], "no time at all"),
+        (&["bucket", "--arrivals", "bursts", "--every", "0s"], "no time at all"),
+        (&["bucket", "--arrivals", "wave", "--every", "0ms"], "no time at all"),
+        (&["bucket", "--trace", "-", "--time-column", "when"], "has no column \"when\""),
+        (&["pictures", "/nowhere/at/all", "--out", "picture.svg"], "no --out"),
         (&["bucket", "--trace", "-", "--delimiter", "ab"], "one character"),
         (&["nothing"], "unrecognized"),
         (&[], "Usage"),
@@ -127,6 +132,88 @@ fn mistakes_in_the_arguments_have_an_exit_code_of_their_own() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
         assert!(errors.contains(reason), "{arguments:?}: {errors}");
     }
+}
+
+#[test]
+fn a_column_that_the_header_lacks_is_one_mistake_and_no_table() {
+    let input = b"time,CLIENT\n1,a\n2,b\n";
+    for (column, code) in [("client", 0), ("2", 0), ("clint", 2)] {
+        let output =
+            lab(&["dedup", "--id-column", column, "--trace", "-", "--header", "true"], input);
+        let (table, errors) = words(&output);
+        assert_eq!(output.status.code(), Some(code), "{errors}");
+        assert_eq!((table.is_empty(), errors.lines().count()), (code == 2, usize::from(code == 2)));
+        assert!(
+            code == 0 || errors.contains("\"time,CLIENT\", has no column \"clint\""),
+            "{errors}"
+        );
+    }
+}
+
+#[test]
+fn nobody_who_reads_is_no_failure() {
+    let input = "x\n".repeat(50) + "1\n";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_steadfast-lab"))
+        .args(["bucket", "--trace", "-", "--all-bad-lines"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop((child.stdout.take(), child.stderr.take()));
+    // It reads what it does not understand once both are closed.
+    let mut stdin = child.stdin.take().expect("it was asked for");
+    stdin.write_all(input.as_bytes()).expect("it reads");
+    drop(stdin);
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+/// A breaker that opens at two failures in a row for 5 s, and these calls; each test has a picture of its own.
+fn broken(picture: &str, calls: &str) -> String {
+    let arguments =
+        ["breaker", "--consecutive", "2", "--unit", "s", "--close-after", "1", "--trace", "-"];
+    let out = file(picture);
+    let output =
+        lab(&[&arguments[..], &["--out", &out.to_string_lossy()]].concat(), calls.as_bytes());
+    assert_eq!(output.status.code(), Some(0), "{}", words_of(&output));
+    words(&output).0
+}
+
+/// What stands behind a name.
+fn value<'a>(table: &'a str, name: &str) -> &'a str {
+    let line = table.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix("  "));
+    line.unwrap_or_else(|| panic!("no {name:?} in {table}")).trim()
+}
+
+#[test]
+fn ignored_calls_are_rejected_like_all_others_and_are_no_successes() {
+    let open = "time,outcome\n1,error\n1,error\n".to_owned();
+    let table = broken("ignored.svg", &(open + &"2,ignored\n".repeat(98)));
+    assert_eq!(value(&table, "rejected"), "98  (98.0 %)");
+    assert_eq!(value(&table, "successes lost"), "0");
+    let picture = std::fs::read_to_string(file("ignored.svg")).expect("it was drawn");
+    assert!(picture.contains(">ignored<"));
+}
+
+#[test]
+fn a_break_is_over_when_it_is_though_nobody_calls() {
+    let table = broken("over.svg", "time,outcome\n0,error\n0,error\n3600,ok\n");
+    assert_eq!(value(&table, "time open"), "5 s  (0.1 %)");
+    assert_eq!(value(&table, "time half-open"), "59.9 min  (99.9 %)");
+}
+
+#[test]
+fn the_most_retries_are_found_wherever_their_100_ms_begin() {
+    let peak = |second: &str| {
+        let input = format!("time,outcome\n0,error\n{second},error\n");
+        let arguments = "backoff --growth constant --base 95ms --unit s --trace -";
+        let output = lab(&arguments.split(' ').collect::<Vec<_>>(), input.as_bytes());
+        let table = words(&output).0;
+        value(&table, "none").split(' ').next().map(str::to_owned)
+    };
+    assert_eq!(peak("0.01").as_deref(), Some("2"), "95 ms and 105 ms");
+    assert_eq!(peak("0.099").as_deref(), Some("2"));
+    assert_eq!(peak("0.1").as_deref(), Some("1"));
 }
 
 #[test]

@@ -83,7 +83,65 @@ fn columns_can_be_named_and_numbered() {
     assert_eq!(by("when", None), (vec![0, 2_000], 0));
     assert_eq!(by("1", Some(true)), (vec![0, 2_000], 0));
     assert_eq!(by("1", None), (vec![0, 2_000], 1), "the header is a bad line then");
-    assert_eq!(by("wen", None), (vec![], 3), "a name that is not there is no other column");
+    assert_eq!(by("wen", None), (vec![], 0), "a name that is not there is no other column");
+}
+
+#[test]
+fn a_name_that_an_option_gives_is_no_other_part() {
+    for name in ["id", "trade_id", "Message_ID"] {
+        let sequence_column = Some(name.to_owned());
+        let options = TraceOptions { sequence_column, ..TraceOptions::default() };
+        let wanted = Wanted { sequence: true, ..Wanted::default() };
+        let csv = format!("time,{name}\n1,7\n2,8\n");
+        let json = format!("{{\"time\":1,\"{name}\":7}}\n{{\"{name}\":8,\"time\":2}}\n");
+        for text in [csv, json] {
+            let mut reader = reader(&text, &options, wanted);
+            let numbers: Vec<_> = reader.by_ref().map(|event| event.sequence).collect();
+            assert_eq!((numbers, reader.bad().count()), (vec![Some(7), Some(8)], 0), "{text}");
+        }
+    }
+}
+
+#[test]
+fn two_options_may_name_one_column() {
+    let both = || Some("n".to_owned());
+    let (id_column, sequence_column) = (both(), both());
+    let options = TraceOptions { id_column, sequence_column, ..TraceOptions::default() };
+    let wanted = Wanted { id: true, sequence: true, ..Wanted::default() };
+    for text in ["t,n\n1,7\n", "{\"t\":1,\"n\":7}\n"] {
+        let event = reader(text, &options, wanted).next().expect("it is read");
+        assert_eq!((event.id, event.sequence), (Some(Id::Number(7)), Some(7)), "{text}");
+    }
+}
+
+#[test]
+fn a_given_name_is_found_in_any_case_of_letters_but_best_in_its_own() {
+    let first = |text: &str| {
+        let id_column = Some("client".to_owned());
+        let options = TraceOptions { id_column, ..TraceOptions::default() };
+        let wanted = Wanted { id: true, ..Wanted::default() };
+        reader(text, &options, wanted).next().and_then(|event| event.id)
+    };
+    assert_eq!(first("TIME,CLIENT\n1,7\n"), Some(Id::Number(7)));
+    assert_eq!(first("time,CLIENT,client\n1,7,8\n"), Some(Id::Number(8)));
+    assert_eq!(first("{\"time\":1,\"Client\":7}\n"), Some(Id::Number(7)));
+}
+
+#[test]
+fn a_column_that_is_not_there_is_told_once_and_nothing_is_read() {
+    for (name, header, is_header) in [
+        ("wen", None, false),
+        ("wen", Some(true), true),
+        ("3", Some(true), true),
+        ("0", None, false),
+    ] {
+        let time_column = Some(name.to_owned());
+        let options = TraceOptions { time_column, header, ..TraceOptions::default() };
+        let mut reader = reader("when,who\n1,x\n3,y\n", &options, Wanted::default());
+        assert_eq!((reader.next(), reader.bad().count()), (None, 0), "{name}");
+        let missing = reader.no_column().expect("it is told");
+        assert_eq!((missing.name.as_str(), missing.is_header), (name, is_header));
+    }
 }
 
 #[test]

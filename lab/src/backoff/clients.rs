@@ -1,7 +1,7 @@
 //! Clients that try again, and the server that they all want something from.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use steadfast_backoff::{Curve, Delays, Policy, Random};
@@ -14,8 +14,8 @@ use crate::trace::FIRST;
 
 /// The most clients that are followed at once.
 const MOST: usize = 1_000_000;
-/// Over how long the most retries are looked for.
-const PEAK_NS: u128 = 100_000_000;
+/// Over how many milliseconds the most retries are looked for.
+const PEAK: u128 = 100;
 
 /// All of one kind.
 pub(super) struct Clients {
@@ -28,14 +28,15 @@ pub(super) struct Clients {
     number: u64,
     timeline: Timeline<Bin>,
     tally: Tally,
-    /// A tenth of a second, and how many retries have come in it.
-    recent: (u128, u64),
+    /// The last milliseconds with retries, and how many came in each and in all.
+    recent: VecDeque<(u128, u64)>,
+    recently: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Tally {
     pub(super) retries: u64,
-    /// The most retries in a tenth of a second.
+    /// The most retries in 100 milliseconds, wherever those begin.
     pub(super) peak: u64,
     pub(super) gave_up: u64,
     /// There were too many to follow this one, too.
@@ -71,7 +72,8 @@ impl Clients {
             number: 0,
             timeline,
             tally: Tally::default(),
-            recent: (0, 0),
+            recent: VecDeque::new(),
+            recently: 0,
         }
     }
 
@@ -97,12 +99,22 @@ impl Clients {
     }
 
     fn note_retry(&mut self, at: Instant) {
-        let tenth = at.saturating_duration_since(FIRST).as_nanos() / PEAK_NS;
-        if self.recent.0 != tenth {
-            self.recent = (tenth, 0);
+        let now = at.saturating_duration_since(FIRST).as_millis();
+        // After a step back of a trace's times it begins anew.
+        let steps_back = self.recent.back().is_some_and(|(then, _)| *then > now);
+        while let Some(&(then, retries)) = self.recent.front() {
+            if !steps_back && now - then < PEAK {
+                break;
+            }
+            self.recent.pop_front();
+            self.recently -= retries;
         }
-        self.recent.1 += 1;
-        self.tally.peak = self.tally.peak.max(self.recent.1);
+        match self.recent.back_mut() {
+            Some((then, retries)) if *then == now => *retries += 1,
+            _ => self.recent.push_back((now, 1)),
+        }
+        self.recently += 1;
+        self.tally.peak = self.tally.peak.max(self.recently);
         self.tally.retries += 1;
         self.tally.last_at = self.tally.last_at.max(at);
         self.timeline.at(at).retries += 1;

@@ -8,7 +8,7 @@ use steadfast_circuit_breaker::Config;
 use steadfast_token_bucket::Rate;
 
 use crate::arrivals::{MADE, Pattern};
-use crate::quantity::{self, duration, rate_of};
+use crate::quantity::{self, duration, rate_of, share_of};
 use crate::trace::TraceOptions;
 
 /// How long a slow call takes. Which ones are slow is known, and all others take no time; so it is as short as
@@ -141,7 +141,7 @@ impl Options {
             Window::Calls(calls) => format!("{calls} calls"),
             Window::Time(time) => duration(time),
         };
-        let share = |what: &str, share: f64| format!("{} % {what} of {of}", share * 100.0);
+        let share = |what: &str, share: f64| format!("{} {what} of {of}", share_of(share));
         rules.extend(self.failure_share().map(|rate| share("failures", rate)));
         rules.extend(self.slow_rate.map(|rate| share("slow calls", rate)));
         let (rules, breaks) = (rules.join(" or "), duration(self.break_for));

@@ -34,7 +34,7 @@ pub struct Options {
     #[arg(long, default_value = "120/s", value_parser = quantity::rate, conflicts_with = "trace", help_heading = MADE)]
     pub asked: Rate,
     /// The distance of made-up bursts, or the length of a wave
-    #[arg(long, default_value = "2s", value_parser = humantime::parse_duration, conflicts_with = "trace", help_heading = MADE)]
+    #[arg(long, default_value = "2s", value_parser = quantity::period, conflicts_with = "trace", help_heading = MADE)]
     pub every: Duration,
     /// For how long there are made-up requests
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration, conflicts_with = "trace", help_heading = MADE)]

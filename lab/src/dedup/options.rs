@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use steadfast_core::Instant;
-use steadfast_deduplicator::Config;
+use steadfast_deduplicator::{Config, ConfigError, MAX_CAPACITY};
 use steadfast_token_bucket::Rate;
 
 use crate::arrivals::{Arrivals, MADE, Pattern};
@@ -56,6 +56,17 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether it can have this capacity. The crate compares that with the most of any number of shards first, and
+    /// here is one.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let (capacity, max) = (self.capacity, MAX_CAPACITY);
+        if (1..=max).contains(&capacity) {
+            Ok(())
+        } else {
+            Err(ConfigError::CapacityOutOfRange { capacity, max })
+        }
+    }
+
     pub(super) fn config(&self) -> Config {
         // One shard, so that it has this capacity exactly.
         let config = Config::new(self.capacity).renew(self.renew).wide(self.wide).dense(self.dense);
@@ -82,9 +93,8 @@ impl Options {
 
     pub(super) fn note(&self) -> String {
         let (rate, after) = (rate_of(self.rate, "messages"), duration(self.after));
-        let repeated = self.repeated * 100.0;
-        self.trace
-            .note(format!("{rate}: {repeated} % of them come again, after {after} on average."))
+        let repeated = quantity::share_of(self.repeated);
+        self.trace.note(format!("{rate}: {repeated} of them come again, after {after} on average."))
     }
 
     /// Ids in order, and some of them again.
@@ -104,7 +114,7 @@ impl Options {
             sent.next();
             number += 1;
             if rng.f64() < repeated {
-                let delay = after.mul_f64(-(1.0 - rng.f64()).ln());
+                let delay = quantity::times(after, -(1.0 - rng.f64()).ln());
                 again.push(Reverse((next.saturating_add(delay), number)));
             }
             Some(event(next, number))

@@ -10,6 +10,7 @@ use steadfast_sequence_tracker::Run;
 
 use super::Options;
 use crate::arrivals::{Arrivals, Pattern};
+use crate::quantity::times;
 use crate::report::Report;
 use crate::source::Source;
 use crate::trace::{Event, FIRST, Reader, TraceError, Wanted};
@@ -65,9 +66,10 @@ impl Stream {
         }
     }
 
-    pub(super) fn account(&self, report: &mut Report) {
-        if let Self::Trace { source, .. } = self {
-            source.account(report);
+    pub(super) fn account(&self, report: &mut Report) -> Result<(), TraceError> {
+        match self {
+            Self::Trace { source, .. } => source.account(report),
+            Self::Network(_) => Ok(()),
         }
     }
 }
@@ -151,7 +153,7 @@ impl Network {
     }
 
     fn delayed(&mut self, at: Instant, mean: Duration) -> Instant {
-        at.saturating_add(mean.mul_f64(2.0 * self.rng.f64()))
+        at.saturating_add(times(mean, 2.0 * self.rng.f64()))
     }
 
     fn arrive(&mut self, number: u64, at: Instant) {

@@ -96,8 +96,7 @@ impl Options {
     }
 
     pub(super) fn note(&self) -> String {
-        let percent = |share: f64| format!("{} %", share * 100.0);
-        let (loss, late, twice) = (percent(self.loss), percent(self.late), percent(self.twice));
+        let [loss, late, twice] = [self.loss, self.late, self.twice].map(quantity::share_of);
         let rate = rate_of(self.rate, "messages");
         self.trace.note(format!("{rate}: {loss} get lost, {late} are late, {twice} come twice."))
     }

@@ -56,7 +56,10 @@ fn finish(svg: &str, title: &str) -> String {
     // Without the line ends that the library puts around texts, and the blanks behind the last points.
     let svg =
         svg.replace(" \"", "\"").replace(">\n", ">").replace("\n</", "</").replace("><", ">\n<");
-    svg.replacen(">\n", &format!(">\n{DARK}"), 1)
+    let svg = svg.replacen(">\n", &format!(">\n{DARK}"), 1);
+    // The name of a file may have what XML cannot say, not even by a number (XML 1.0, 2.2).
+    let is_sayable = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..);
+    svg.replace(|c| !is_sayable(c), "\u{FFFD}")
 }
 
 fn style(size: f64, horizontal: HPos) -> TextStyle<'static> {

@@ -1,5 +1,7 @@
 //! Lines that could not be used.
 
+use std::io::Write as _;
+
 /// How many bad lines are kept to be shown.
 const SHOWN: usize = 10;
 
@@ -84,7 +86,8 @@ impl BadLines {
     pub(super) fn add(&mut self, line: u64, reason: Reason) {
         self.count += 1;
         if self.all {
-            eprintln!("line {line}: {reason}");
+            // Whoever reads it may have stopped.
+            let _closed = writeln!(std::io::stderr(), "line {line}: {reason}");
         } else if self.first.len() < SHOWN {
             self.first.push((line, reason));
         }

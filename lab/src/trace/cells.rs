@@ -76,20 +76,26 @@ impl<'a> Cells<'a> {
 /// The names that the options give to the parts, or none.
 pub(super) type Names = [Option<String>; 4];
 
-/// Which part a column or field of this name is, and how good a name for it that is: less is better.
-pub(super) fn part_of(name: &str, given: &Names) -> Option<(Part, usize)> {
+/// Which parts a column or field of this name is, and how good a name for each that is: less is better.
+///
+/// What an option calls by this name is that, and nothing else: the names that are found by themselves come after
+/// all those that are given. Two options may name the same column.
+pub(super) fn parts_of<'n>(
+    name: &'n str,
+    given: &'n Names,
+) -> impl Iterator<Item = (Part, usize)> + 'n {
     let name = name.trim();
-    for part in Part::ALL {
-        match &given[part as usize] {
-            Some(own) if own == name => return Some((part, 0)),
-            Some(_) => {}
-            None => {
-                let known = part.names().iter().position(|known| name.eq_ignore_ascii_case(known));
-                if let Some(place) = known {
-                    return Some((part, place + 1));
-                }
+    let is_given = given.iter().flatten().any(|own| own.eq_ignore_ascii_case(name));
+    Part::ALL.into_iter().filter_map(move |part| {
+        let rank = match &given[part as usize] {
+            Some(own) if own == name => 0,
+            // In any case of letters, unless there is another in this one.
+            Some(own) if own.eq_ignore_ascii_case(name) => 1,
+            None if !is_given => {
+                2 + part.names().iter().position(|known| name.eq_ignore_ascii_case(known))?
             }
-        }
-    }
-    None
+            _ => return None,
+        };
+        Some((part, rank))
+    })
 }

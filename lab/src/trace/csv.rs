@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use csv_core::ReadRecordResult;
 
-use super::Reason;
-use super::cells::{Cells, Names, Part, part_of};
+use super::bad::excerpt;
+use super::cells::{Cells, Names, Part, parts_of};
+use super::{NoColumn, Reason};
 
 /// Which column is which part, and how to read a line.
 #[derive(Debug)]
@@ -66,13 +67,14 @@ impl Columns {
     /// Of the first line: whether it is a header, too.
     ///
     /// It is one if a cell is the name of a part, and none begins with a digit. Without one, columns are found
-    /// by their numbers, from 1, or are time, id, sequence number and outcome in this order.
+    /// by their numbers, from 1, or are time, id, sequence number and outcome in this order. A name that an option
+    /// gives, and that is neither there nor a number, is a mistake in the options: no line has such a column.
     pub(super) fn of(
         first: &[u8],
         names: &Names,
         delimiter: Option<u8>,
         has_header: Option<bool>,
-    ) -> Result<(Self, bool), Reason> {
+    ) -> Result<Result<(Self, bool), NoColumn>, Reason> {
         let delimiter = delimiter.unwrap_or_else(|| most_frequent(first));
         let mut record = Record::new(delimiter);
         record.read(first)?;
@@ -82,9 +84,10 @@ impl Columns {
         for place in 0..record.ends.len() {
             let text = record.cell(place)?.unwrap_or_default().trim();
             has_number |= text.starts_with(|first: char| first.is_ascii_digit());
-            let Some((part, rank)) = part_of(text, names) else { continue };
-            if rank < ranks[part as usize] {
-                (places[part as usize], ranks[part as usize]) = (Some(place), rank);
+            for (part, rank) in parts_of(text, names) {
+                if rank < ranks[part as usize] {
+                    (places[part as usize], ranks[part as usize]) = (Some(place), rank);
+                }
             }
         }
         let is_known = places.iter().any(Option::is_some);
@@ -99,12 +102,18 @@ impl Columns {
                 // A column that is called "7" was found above.
                 Some(name) if place.is_none() => {
                     *place = name.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+                    // Lines without a header may have more or fewer cells than the first.
+                    let most = if is_header { record.ends.len() } else { usize::MAX };
+                    if place.is_none_or(|place| place >= most) {
+                        let (name, line) = (excerpt(name), String::from_utf8_lossy(first));
+                        return Ok(Err(NoColumn { name, line: excerpt(&line), is_header }));
+                    }
                 }
                 None if !is_header => *place = Some(part as usize),
                 _ => {}
             }
         }
-        Ok((Self { places, record }, is_header))
+        Ok(Ok((Self { places, record }, is_header)))
     }
 
     pub(super) fn cells(&mut self, line: &[u8]) -> Result<Cells<'_>, Reason> {

@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Reason;
-use super::cells::{Cells, Names, Part, part_of};
+use super::cells::{Cells, Names, Part, parts_of};
 
 pub(super) fn cells<'a>(line: &'a str, names: &Names) -> Result<Cells<'a>, Reason> {
     let not_json = |error: serde_json::Error| Reason::NotJson(error.to_string());
@@ -60,14 +60,18 @@ impl<'de> Visitor<'de> for Fields<'_> {
         let mut found = [None; 4];
         let mut ranks = [usize::MAX; 4];
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            match part_of(&name, self.names) {
-                Some((part, rank)) if rank < ranks[part as usize] => {
-                    ranks[part as usize] = rank;
-                    found[part as usize] = Some(map.next_value()?);
+            let mut value = None;
+            for (part, rank) in parts_of(&name, self.names) {
+                if rank < ranks[part as usize] {
+                    let raw = match value {
+                        Some(raw) => raw,
+                        None => *value.insert(map.next_value()?),
+                    };
+                    (found[part as usize], ranks[part as usize]) = (Some(raw), rank);
                 }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+            }
+            if value.is_none() {
+                map.next_value::<IgnoredAny>()?;
             }
         }
         Ok(found)

@@ -15,10 +15,44 @@ use super::{BadLines, Event, FIRST, Format, Id, Outcome, Reason, TraceOptions, U
 
 /// Why there is no trace at all.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} cannot be read: {error}")]
-pub struct TraceError {
-    path: String,
-    error: io::Error,
+pub enum TraceError {
+    /// It cannot be opened.
+    #[error("{path} cannot be read: {error}")]
+    Open {
+        /// Where it is said to be.
+        path: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// It has no such column.
+    #[error(transparent)]
+    NoColumn(#[from] NoColumn),
+}
+
+/// A column that an option names is not in the header, or there is no header.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}, {line:?}, has no column {name:?}: {}", self.what(), self.advice())]
+pub struct NoColumn {
+    /// What the option calls it.
+    pub name: String,
+    /// The first line.
+    pub line: String,
+    /// Whether that was read as a header.
+    pub is_header: bool,
+}
+
+impl NoColumn {
+    const fn what(&self) -> &'static str {
+        if self.is_header { "the header" } else { "the first line, which is no header" }
+    }
+
+    const fn advice(&self) -> &'static str {
+        if self.is_header {
+            "give one of its names, or the number of one"
+        } else {
+            "give a number, or say --header true if it is one"
+        }
+    }
 }
 
 /// A trace, event by event.
@@ -28,6 +62,8 @@ pub struct Reader {
     text: Vec<u8>,
     format: Format,
     columns: Option<Columns>,
+    /// The column that is not there: then nothing is read.
+    no_column: Option<NoColumn>,
     names: Names,
     delimiter: Option<u8>,
     header: Option<bool>,
@@ -53,7 +89,7 @@ impl Reader {
     /// If it cannot be opened.
     pub fn open(options: &TraceOptions, wanted: Wanted) -> Result<Option<Self>, TraceError> {
         let Some(path) = &options.trace else { return Ok(None) };
-        let failed = |error| TraceError { path: path.display().to_string(), error };
+        let failed = |error| TraceError::Open { path: path.display().to_string(), error };
         if path.as_os_str() == "-" {
             let bar = spinner();
             return Self::new(bar.wrap_read(io::stdin()), bar, options, wanted)
@@ -90,6 +126,7 @@ impl Reader {
             text: Vec::new(),
             format: options.format,
             columns: None,
+            no_column: None,
             names: [time_column, id_column, sequence_column, outcome_column].map(Clone::clone),
             delimiter: options.delimiter,
             header: options.header,
@@ -108,7 +145,7 @@ impl Reader {
     }
 
     fn next_in(&mut self, text: &mut Vec<u8>) -> Option<Event> {
-        loop {
+        while self.no_column.is_none() {
             let found = match self.lines.next(text) {
                 Ok(None) => return None,
                 Err(error) => {
@@ -130,11 +167,12 @@ impl Reader {
                     self.latest = self.latest.max(event.at);
                     return Some(event);
                 }
-                // A header.
+                // A header, or no column.
                 Ok(None) => {}
                 Err(reason) => self.add_bad(reason),
             }
         }
+        None
     }
 
     fn add_bad(&mut self, reason: Reason) {
@@ -142,7 +180,7 @@ impl Reader {
         self.bar.suspend(|| bad.add(number, reason));
     }
 
-    /// What one line says; `None` if it is a header.
+    /// What one line says; `None` if it is a header, or is read in vain as it lacks a column.
     fn event(&mut self, text: &[u8]) -> Result<Option<Event>, Reason> {
         if self.format == Format::Auto {
             let is_json = text.trim_ascii_start().first() == Some(&b'{');
@@ -154,15 +192,24 @@ impl Reader {
             return interpret(&cells, self.wanted, &mut self.stamps, &mut self.origin).map(Some);
         }
         if self.columns.is_none() {
-            let (columns, is_header) = Columns::of(text, &self.names, self.delimiter, self.header)?;
-            self.columns = Some(columns);
-            if is_header {
-                return Ok(None);
+            match Columns::of(text, &self.names, self.delimiter, self.header)? {
+                Ok((columns, is_header)) => {
+                    self.columns = Some(columns);
+                    if is_header {
+                        return Ok(None);
+                    }
+                }
+                Err(no_column) => self.no_column = Some(no_column),
             }
         }
         let Some(columns) = &mut self.columns else { return Ok(None) };
         let cells = columns.cells(text)?;
         interpret(&cells, self.wanted, &mut self.stamps, &mut self.origin).map(Some)
+    }
+
+    /// The column that the options name and the trace has not: then it has no events.
+    pub const fn no_column(&self) -> Option<&NoColumn> {
+        self.no_column.as_ref()
     }
 
     /// The lines that could not be used.
