@@ -10,8 +10,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 proofs=(labels format crates deny tests examples soak clippy docs features msrv minimal-versions no-std bare-metal
-    thirty-two-bits sanitizers public-api fuzz loom)
-long=(mutations "thirty-two-bits native critical-section" "sanitizers thread")
+    public-api fuzz loom)
+long=(mutations thirty-two-bits "thirty-two-bits native critical-section" sanitizers "sanitizers thread")
 
 for script in ci/*.sh; do
     name=$(basename "$script" .sh)
