@@ -97,51 +97,59 @@ fn inserted_into<T: 'static>(
 }
 
 /// One thread, and a window of so many ids.
-///
-/// # Panics
-///
-/// If there is no such window.
 pub fn inserted_of(window: usize) -> Vec<Case> {
-    let config = move || Config::new(window).ttl(TTL);
-    vec![
-        inserted_into(
-            window,
-            "Mutex<HashSet + VecDeque>",
-            move || Mutex::new(ByHand::of(window)),
-            |set, ids| each(ids, |id| set.lock().insert(id)),
-        ),
-        inserted_into(
-            window,
-            "steadfast, time given",
-            move || config().build().expect("a window"),
-            |seen, ids| {
-                let now = CoarseClock.now();
-                each(ids, |id| seen.insert_at(&id, now).is_fresh())
-            },
-        ),
-        inserted_into(
-            window,
-            "steadfast, owner",
-            move || config().local().expect("a window"),
-            |seen, ids| each(ids, |id| seen.insert(&id, Instant::ZERO).is_fresh()),
-        ),
-    ]
+    vec![by_hand(window), time_given(window), by_the_owner(window)]
+}
+
+fn by_hand(window: usize) -> Case {
+    inserted_into(
+        window,
+        "Mutex<HashSet + VecDeque>",
+        move || Mutex::new(ByHand::of(window)),
+        |set, ids| each(ids, |id| set.lock().insert(id)),
+    )
+}
+
+fn time_given(window: usize) -> Case {
+    inserted_into(
+        window,
+        "steadfast, time given",
+        move || shared_of(window),
+        |seen, ids| insert_at(seen, ids),
+    )
+}
+
+fn by_the_owner(window: usize) -> Case {
+    inserted_into(
+        window,
+        "steadfast, owner",
+        move || config_of(window).local().expect("a window"),
+        |seen, ids| each(ids, |id| seen.insert(&id, Instant::ZERO).is_fresh()),
+    )
 }
 
 /// So many threads, and a window of a million.
 pub fn inserted_by(threads: usize) -> Vec<Case> {
-    vec![
-        together(
-            threads,
-            "Mutex<HashSet + VecDeque>",
-            || Mutex::new(ByHand::of(IDS)),
-            |set, ids| each(ids, |id| set.lock().insert(id)),
-        ),
-        together(threads, "steadfast, time given", shared, |seen, ids| {
-            let now = CoarseClock.now();
-            each(ids, |id| seen.insert_at(&id, now).is_fresh())
-        }),
-    ]
+    vec![by_hand_together(threads), time_given_together(threads)]
+}
+
+fn by_hand_together(threads: usize) -> Case {
+    together(
+        threads,
+        "Mutex<HashSet + VecDeque>",
+        || Mutex::new(ByHand::of(IDS)),
+        |set, ids| each(ids, |id| set.lock().insert(id)),
+    )
+}
+
+fn time_given_together(threads: usize) -> Case {
+    together(threads, "steadfast, time given", shared, insert_at)
+}
+
+/// The caller looks at the clock, once.
+fn insert_at(seen: &Deduplicator, ids: &[u64]) -> u64 {
+    let now = CoarseClock.now();
+    each(ids, |id| seen.insert_at(&id, now).is_fresh())
 }
 
 /// One by one, and how many were fresh.
@@ -220,19 +228,23 @@ impl Lines {
 }
 
 fn config() -> Config {
-    Config::new(IDS).ttl(TTL)
+    config_of(IDS)
+}
+
+fn config_of(window: usize) -> Config {
+    Config::new(window).ttl(TTL)
 }
 
 fn shared() -> Deduplicator {
-    config().build().expect("a window")
+    shared_of(IDS)
+}
+
+fn shared_of(window: usize) -> Deduplicator {
+    config_of(window).build().expect("a window")
 }
 
 fn one(cases: &mut Vec<Case>) {
-    cases.push(inserted(
-        "Mutex<HashSet + VecDeque>",
-        || Mutex::new(ByHand::of(IDS)),
-        |set, ids| each(ids, |id| set.lock().insert(id)),
-    ));
+    cases.push(by_hand(IDS));
     cases.push(inserted("REF: a line, owner", Lines::new, |lines, ids| {
         each(ids, |id| lines.touch(id))
     }));
@@ -248,10 +260,7 @@ fn one(cases: &mut Vec<Case>) {
             each(ids, |id| black_box(now()) > black_box(now_zero()) && lines.lock().touch(id))
         },
     ));
-    cases.push(inserted("steadfast, time given", shared, |seen, ids| {
-        let now = CoarseClock.now();
-        each(ids, |id| seen.insert_at(&id, now).is_fresh())
-    }));
+    cases.push(time_given(IDS));
     cases.push(inserted("steadfast, coarse clock", shared, |seen, ids| {
         each(ids, |id| seen.insert(&id).is_fresh())
     }));
@@ -264,9 +273,7 @@ fn one(cases: &mut Vec<Case>) {
         let batches = ids.chunks(BATCH).map(|ids| seen.insert_all(ids));
         batches.flatten().map(|answer| u64::from(answer.is_fresh())).sum()
     }));
-    cases.push(inserted("steadfast, owner", local, |seen, ids| {
-        each(ids, |id| seen.insert(&id, Instant::ZERO).is_fresh())
-    }));
+    cases.push(by_the_owner(IDS));
     cases.push(inserted("steadfast, owner, batches of 64", local, |seen, ids| {
         let mut fresh = 0;
         for ids in ids.chunks(BATCH) {
@@ -385,19 +392,11 @@ fn moka() -> moka::sync::Cache<u64, ()> {
 
 /// Each takes the next 1,000 ids of the list, whichever thread it is.
 fn two(cases: &mut Vec<Case>) {
-    cases.push(together(
-        2,
-        "Mutex<HashSet + VecDeque>",
-        || Mutex::new(ByHand::of(IDS)),
-        |set, ids| each(ids, |id| set.lock().insert(id)),
-    ));
+    cases.push(by_hand_together(2));
     cases.push(together(2, "REF: a line, under one of 8 locks", locked_lines, |lines, ids| {
         each(ids, |id| lines[usize::try_from(id % 8).unwrap_or(0)].lock().touch(id))
     }));
-    cases.push(together(2, "steadfast, time given", shared, |seen, ids| {
-        let now = CoarseClock.now();
-        each(ids, |id| seen.insert_at(&id, now).is_fresh())
-    }));
+    cases.push(time_given_together(2));
     cases.push(together(2, "steadfast, coarse clock", shared, |seen, ids| {
         each(ids, |id| seen.insert(&id).is_fresh())
     }));
