@@ -63,6 +63,25 @@ enum Kind {
 /// numbers.
 const FORGOTTEN: u32 = 1_000;
 
+impl Policy {
+    /// Whether every delay is zero: it tries again at once, always.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast_backoff::Config;
+    ///
+    /// let at_once = Config::constant(Duration::ZERO);
+    /// assert!(at_once.build()?.is_immediate());
+    /// assert!(!at_once.floor(Duration::from_millis(1)).build()?.is_immediate());
+    /// # Ok::<(), steadfast_backoff::ConfigError>(())
+    /// ```
+    pub const fn is_immediate(&self) -> bool {
+        self.cap == 0 || self.floor == 0 && matches!(self.growth, Curve::Constant(0))
+    }
+}
+
 impl<G: Grow> Policy<G> {
     /// The delay after attempt `attempt`, which counts from 0: between floor and cap, whatever the
     /// attempt. It does not ask whether there are so many attempts.

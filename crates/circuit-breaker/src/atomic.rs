@@ -26,10 +26,8 @@ use crate::state::{
 /// Where the words of a breaker are unless something else is said.
 #[cfg(feature = "alloc")]
 pub type Heap = Box<[AtomicU64]>;
-/// Where the words of a breaker are unless something else is said: without a heap, in memory of
-/// yours.
 #[cfg(not(feature = "alloc"))]
-pub type Heap = &'static [AtomicU64];
+pub use crate::no_heap::Heap;
 
 /// A circuit breaker for any number of threads and tasks.
 ///
@@ -631,6 +629,12 @@ pub trait Owner {
     fn note_slow_at(&self, pass: &mut Pass, now: Option<Instant>);
 }
 
+#[cold]
+#[inline(never)]
+fn not_refused(now: Instant) -> (Instant, Instant) {
+    (now, now)
+}
+
 // Apart from the looks that come before them, which are to be small wherever they are inlined.
 impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
     #[inline(never)]
@@ -640,10 +644,24 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
 
     /// The time, and until when an open breaker refuses everybody: later than that, if it does. (Two
     /// numbers are returned in registers, an `Option` of them is not.)
+    #[inline(always)]
+    fn refuse_at(&self, now: Instant) -> (Instant, Instant) {
+        match self.state.refuses_until(now) {
+            Some(until) if self.counts.is_none() => (now, until),
+            Some(until) => self.count_refused(now, until),
+            None => not_refused(now),
+        }
+    }
+
     #[inline(never)]
-    fn refuse(&self, given: Option<Instant>) -> (Instant, Instant) {
-        let now = given.unwrap_or_else(|| self.clock.now());
-        let Some(until) = self.state.refuses_until(now) else { return (now, now) };
+    fn refuse(&self) -> (Instant, Instant) {
+        self.refuse_at(self.clock.now())
+    }
+
+    // Apart, as is the next, so that what is usual takes no more registers than it needs.
+    #[cold]
+    #[inline(never)]
+    fn count_refused(&self, now: Instant, until: Instant) -> (Instant, Instant) {
         self.count(false);
         (now, until)
     }
@@ -683,7 +701,7 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> Owner for CircuitBreaker<C, M> {
             self.count(true);
             return Ok(pass);
         }
-        let (now, until) = self.refuse(now);
+        let (now, until) = now.map_or_else(|| self.refuse(), |now| self.refuse_at(now));
         if now < until {
             return Err(TryAcquireError::Open { retry_at: until, now, name: self.name });
         }

@@ -474,6 +474,7 @@ impl Config {
                 Err(error) => return Err(error),
             },
             BreakBy::Growing(delays) => match delays.build() {
+                Ok(policy) if policy.is_immediate() => return Err(ConfigError::ZeroBreak),
                 Ok(policy) => Breaks::Growing(policy),
                 Err(error) => return Err(ConfigError::Break(error)),
             },

@@ -229,6 +229,8 @@ mod hooks;
 mod hooks;
 #[cfg(feature = "std")]
 mod keyed;
+#[cfg(not(feature = "alloc"))]
+mod no_heap;
 pub mod state;
 #[cfg(feature = "wait")]
 mod wait;

@@ -208,11 +208,8 @@ impl<M: Memory> State<M> {
     /// The end of the break, if at `now` that is all there is to say to anybody. It writes nothing.
     #[inline]
     pub fn refuses_until(&self, now: Instant) -> Option<Instant> {
-        let control = self.control();
-        if control.kind() != Kind::Open {
-            return None;
-        }
-        let until = self.until().read(control.life())?;
+        // Nothing but an open life has an end: so this is one.
+        let until = self.until().read(self.control().life())?;
         let left = until.as_nanos().checked_sub(now.as_nanos())?;
         // If more is left than the whole break, the clock has stepped back; of one that reaches the end
         // of time it is not known. (The length of a break is one word, its beginning two: it saves 12

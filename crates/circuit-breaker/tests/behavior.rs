@@ -240,6 +240,33 @@ mod windows_of_calls {
     }
 
     #[test]
+    fn only_an_open_breaker_refuses_until_an_end() {
+        let config = Config::new().consecutive_failures(1).break_duration(secs(9)).probes(2);
+        let terms = config.terms().expect("valid");
+        let words: Vec<_> = (0..terms.words()).map(|_| Cell::new(0)).collect();
+        let state = State::new(terms, &words[..]).expect("fits");
+        let begin = |at| match state.begin(false, at).0 {
+            Decision::Granted(pass) => pass,
+            refused => panic!("{refused:?}"),
+        };
+        assert_eq!(state.refuses_until(s(1)), None, "closed");
+        let pass = begin(s(1));
+        let _effects = state.report(pass, Outcome::FAILURE, || s(1), |_| secs(9));
+        assert_eq!(state.refuses_until(s(1)), Some(s(10)));
+        assert_eq!(state.refuses_until(s(10)), None, "over");
+
+        let _probe = begin(s(10));
+        assert_eq!(state.phase(s(10)), Phase::HalfOpen);
+        assert_eq!(state.refuses_until(s(9)), None, "half-open, and asked with a time of before");
+        for open in [true, false] {
+            let _effects = state.force(open, s(9));
+            assert_eq!(state.refuses_until(s(9)), None, "forced");
+        }
+        let _effects = state.reset(s(9));
+        assert_eq!(state.refuses_until(s(9)), None, "closed again");
+    }
+
+    #[test]
     fn as_soon_as_it_is_full_of_successes_one_more_writes_nothing() {
         let config = Config::new().failure_rate(1.0, Window::calls(4));
         let words = [const { Cell::new(0_u64) }; 7];

@@ -199,6 +199,9 @@ mod numbers {
     #[test]
     fn zero_durations_would_make_no_sense() {
         rejected(ONE.break_duration(Duration::ZERO), ConfigError::ZeroBreak, &["above 0"]);
+        let never = steadfast_backoff::Config::constant(Duration::ZERO);
+        rejected(ONE.growing_break(never), ConfigError::ZeroBreak, &["above 0"]);
+        accepted(ONE.growing_break(never.floor(NANOSECOND)));
         let error = ConfigError::ZeroProbeTimeout;
         rejected(ONE.probe_timeout(Duration::ZERO), error, &["above 0"]);
         rejected(ONE.ramp_up(0.5, Duration::ZERO), ConfigError::ZeroRampUp, &["above 0"]);

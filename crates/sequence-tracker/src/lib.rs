@@ -204,6 +204,8 @@ mod data;
 mod error;
 mod gaps;
 mod nack;
+#[cfg(not(feature = "alloc"))]
+mod no_heap;
 mod replay;
 #[cfg(feature = "wait")]
 mod seats;

@@ -55,9 +55,8 @@ mod values;
 /// Where the gaps of a tracker are unless something else is said.
 #[cfg(feature = "alloc")]
 pub type Heap = Box<[Gap]>;
-/// Where the gaps of a tracker are unless something else is said: without a heap, in memory of yours.
 #[cfg(not(feature = "alloc"))]
-pub type Heap = &'static mut [Gap];
+pub use crate::no_heap::Heap;
 
 /// A gap tracker for a single owner. `S` is where its gaps are, `N` where it [notes](Notes) what happens
 /// to them.
