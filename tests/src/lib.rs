@@ -12,6 +12,7 @@ pub mod circuit_breaker;
 pub mod circuit_breaker_waits;
 pub mod deduplicator;
 pub mod deduplicator_waits;
+pub mod keyed;
 pub mod models;
 pub mod mutations;
 pub mod policy;
@@ -27,13 +28,14 @@ pub mod token_bucket_waits;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("backoff", backoff::run),
     ("backoff_waits", backoff_waits::run),
     ("circuit_breaker", circuit_breaker::run),
     ("circuit_breaker_waits", circuit_breaker_waits::run),
     ("deduplicator", deduplicator::run),
     ("deduplicator_waits", deduplicator_waits::run),
+    ("keyed", keyed::run),
     ("policy", policy::run),
     ("retry", retry::run),
     ("sequence_tracker", sequence_tracker::run),

@@ -50,6 +50,11 @@ fn deduplicator_does_what_its_oracle_says_on_every_kept_input() {
 }
 
 #[test]
+fn keys_have_their_buckets_on_every_kept_input() {
+    replay("keyed");
+}
+
+#[test]
 fn policies_do_what_their_oracle_says_on_every_kept_input() {
     replay("policy");
 }

@@ -707,8 +707,10 @@ impl Model {
                     _ => (true, now),
                 };
                 let due = if ready { now } else { at.min(next.deadline) };
-                // On a clock that has stepped back it is some delay, or the end of an attempt.
-                let busy = self.state.in_flight() >= self.terms.max_in_flight;
+                // On a clock that has stepped back it is some delay, or the end of an attempt: one of
+                // those that are in flight or were called.
+                let taken = u64::from(self.state.in_flight()) + place as u64;
+                let busy = taken >= self.terms.max_in_flight.into();
                 let timed = self.disturbed && (busy || alarm < Instant::MAX);
                 assert!(!ready || timed, "a lost wake-up: {}", why());
                 assert!(due > now || due == Instant::MAX || timed, "too late: {}", why());
@@ -800,6 +802,26 @@ mod properties {
     fn effort(times: u32) -> ProptestConfig {
         let config = ProptestConfig::default();
         ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
+    }
+
+    #[test]
+    fn behind_all_that_may_be_in_flight_nobody_needs_an_alarm() {
+        let setup = Setup {
+            base_ns: 1,
+            max_retries: None,
+            max_in_flight: 3,
+            reset_after_ns: 0,
+            max_waiters: u32::MAX,
+            at: 0,
+        };
+        let begin = |actor| Op::Begin { actor, until: Until::Ever, polled: true };
+        let fails =
+            [begin(2), Op::Report(2, false), Op::Advance(12), begin(2), Op::Report(2, false)];
+        let all_wait = [begin(0), begin(1), begin(3), begin(2)];
+        // One begins and calls two; then the delay is not over again.
+        let back_and_forth = [Op::StepBack(12), begin(1), Op::ToAlarm(0)];
+        let first = Op::Poll { actor: 0, moved: false };
+        run(setup, &[&fails[..], &all_wait, &back_and_forth, &[first, Op::Advance(10)]].concat());
     }
 
     proptest! {
