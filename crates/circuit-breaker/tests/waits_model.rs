@@ -507,7 +507,7 @@ impl Model {
             }
         };
         if expected == Told::Pending {
-            self.disturbed = false;
+            self.settled();
             // If it was called, those after it are so no more, either.
             for place in place..self.line.len() {
                 self.waiter_mut(self.line[place]).called = false;
@@ -516,9 +516,17 @@ impl Model {
         } else {
             self.line.remove(place);
             // The last of those called together settles for all.
-            self.disturbed &= self.line.iter().any(|&i| self.waiter(i).is_awake());
+            if !self.line.iter().any(|&i| self.waiter(i).is_awake()) {
+                self.settled();
+            }
         }
         (expected, pass)
+    }
+
+    /// The alarm is that of now. Until the time of before has come again, a probe may begin whose lease
+    /// ends before those of others.
+    fn settled(&mut self) {
+        self.disturbed &= self.now() < self.latest;
     }
 
     fn drop_it(&mut self, i: usize) -> Deed {
@@ -527,7 +535,7 @@ impl Model {
             Actor::Waits(_) => {
                 if let Some(place) = self.line.iter().position(|&other| other == i) {
                     self.line.remove(place);
-                    self.disturbed = false;
+                    self.settled();
                 }
                 Deed::Settle
             }
@@ -580,7 +588,7 @@ impl Model {
         let now = self.now();
         self.latest = self.latest.max(now);
         if self.line.is_empty() {
-            self.disturbed = false;
+            self.settled();
             assert_eq!(self.clock.next_alarm(), None, "an alarm for nobody");
         }
         assert_eq!(self.breaker.phase(), self.machine.phase(now));
@@ -741,6 +749,28 @@ mod properties {
     fn effort(times: u32) -> ProptestConfig {
         let config = ProptestConfig::default();
         ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
+    }
+
+    #[test]
+    fn before_a_time_that_was_seen_a_lease_may_end_earlier_than_those_of_others() {
+        let setup = Setup {
+            failures: 1,
+            break_ns: 1,
+            probes: 3,
+            close_after: 2,
+            probe_timeout_ns: 10,
+            max_waiters: u32::MAX,
+            at: 0,
+        };
+        let begin = |actor| Op::Begin { actor, until: Until::Ever, polled: true };
+        let three_probes =
+            [Op::Try(0), Op::Report(0, false), Op::Advance(1), begin(0), begin(1), begin(3)];
+        let all_wait_for_one = [begin(2), begin(0), begin(3)];
+        run(
+            setup,
+            &[&three_probes[..], &all_wait_for_one, &[Op::StepBack(37), begin(2), Op::Run(3)]]
+                .concat(),
+        );
     }
 
     proptest! {

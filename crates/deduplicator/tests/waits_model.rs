@@ -600,9 +600,6 @@ impl Model {
                 return;
             }
         };
-        self.asked = self.asked.max(self.now());
-        // The window keeps the last instant of all for itself.
-        let at = self.asked.min(Instant::from_nanos(u64::MAX - 1));
         let result = match value {
             None => claim.commit(),
             Some(value) => claim.commit_with(value).map(|shared| assert_eq!(*shared, value)),
@@ -611,6 +608,9 @@ impl Model {
             assert_eq!(result, Err(LeaseLost));
             return;
         }
+        self.asked = self.asked.max(self.now());
+        // The window keeps the last instant of all for itself.
+        let at = self.asked.min(Instant::from_nanos(u64::MAX - 1));
         assert_eq!(result, Ok(()));
         let Flight { held, line, .. } = self.flights.remove(&id).expect("it is held");
         let payload = held.expect("it is held").payload;
@@ -822,6 +822,17 @@ mod properties {
     fn effort(times: u32) -> ProptestConfig {
         let config = ProptestConfig::default();
         ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
+    }
+
+    #[test]
+    fn a_commit_whose_lease_is_lost_says_nothing_of_the_time() {
+        let setup = Setup { lease_ns: 1, max_claims: 2, max_waiters: u32::MAX, at: 0 };
+        let begin = |actor, id| {
+            let key = Key { id, payload: None };
+            Op::Begin { actor, key, until: Until::Ever, polled: true }
+        };
+        let lost = [begin(0, 0), Op::Advance(8), begin(2, 0), Op::Advance(5), Op::Commit(0, None)];
+        run(setup, &[&lost[..], &[Op::StepBack(10), begin(0, 2), Op::Commit(0, None)]].concat());
     }
 
     proptest! {

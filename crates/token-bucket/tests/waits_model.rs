@@ -223,6 +223,9 @@ struct Model {
     disturbed: bool,
     /// It stepped back so far that the bucket believes it when it is next asked in turn.
     leapt: bool,
+    /// It was full while somebody who was called had not taken what was there for it: the alarm is that of a
+    /// bucket to which nothing was lost.
+    spilled: bool,
 }
 
 impl Model {
@@ -244,6 +247,7 @@ impl Model {
             latest: now,
             disturbed: false,
             leapt: false,
+            spilled: false,
         })
     }
 
@@ -402,7 +406,7 @@ impl Model {
         let place = self.line.iter().position(|&other| other == i);
         if let Some(place) = place {
             self.line.remove(place);
-            self.disturbed = self.leapt;
+            (self.disturbed, self.spilled) = (self.leapt, false);
         }
         self.actors[i] = None;
     }
@@ -552,8 +556,9 @@ impl Model {
             let others_awake = self.line.iter().any(|&i| self.actor(i).is_awake());
             // The last of those called together settles for all.
             self.disturbed &= others_awake || self.leapt;
+            self.spilled &= others_awake;
         } else {
-            self.disturbed = self.leapt;
+            (self.disturbed, self.spilled) = (self.leapt, false);
             // If it was called, those after it are so no more, either.
             for place in place..self.line.len() {
                 self.actor_mut(self.line[place]).called = false;
@@ -616,8 +621,10 @@ impl Model {
     fn check(&mut self, deed: Deed) {
         self.latest = self.latest.max(self.now());
         if self.line.is_empty() {
-            (self.disturbed, self.leapt) = (false, false);
+            (self.disturbed, self.leapt, self.spilled) = (false, false, false);
         }
+        let any_called = self.line.iter().any(|&i| self.actor(i).called);
+        self.spilled |= any_called && self.state.is_full(self.now());
         self.check_tokens();
         self.check_who_was_woken(deed);
         self.check_who_sleeps(deed);
@@ -659,7 +666,8 @@ impl Model {
         for place in 0..self.line.len() {
             let i = self.line[place];
             let funded = self.state.has(self.weight(place + 1), now);
-            let (disturbed, full) = (self.disturbed, self.state.is_full(now));
+            let (disturbed, spilled) = (self.disturbed, self.spilled);
+            let full = self.state.is_full(now);
             let why = (place, now, deed);
             let actor = self.actor_mut(i);
             let count = actor.wakes.count();
@@ -682,7 +690,7 @@ impl Model {
                 }
                 Deed::Time => {
                     // It was to be served by now, had those ahead taken theirs.
-                    let due = funded || full;
+                    let due = funded || full || spilled;
                     assert!(due || late || disturbed, "woken too early: {why:?}");
                     assert!(newly <= 2, "there are two alarms: {why:?}");
                 }
@@ -807,6 +815,24 @@ mod properties {
     fn effort(times: u32) -> ProptestConfig {
         let config = ProptestConfig::default();
         ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
+    }
+
+    #[test]
+    fn what_is_lost_to_a_full_bucket_makes_an_alarm_early() {
+        let terms = Terms { tokens: 1, period_ns: 100, burst: 0 };
+        let begin = |actor, n| Op::Begin { actor, n, until: Until::Ever, polled: true };
+        let ops = [
+            Op::Build { terms, initial: 3, at: 0, max_waiters: 2 },
+            begin(0, 4),
+            Op::ToAlarm(0),
+            begin(3, 1),
+            begin(1, 2),
+            begin(0, 4),
+            Op::Advance(Span::Ns(259)),
+            Op::Poll { actor: 3, moved: true },
+            Op::ToAlarm(0),
+        ];
+        run(&ops);
     }
 
     proptest! {
