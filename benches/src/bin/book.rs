@@ -2,8 +2,8 @@
 //!
 //! `cargo build --profile bench -p steadfast-benches --bins && target/release/book [PART …]`
 //!
-//! A part is `ratios`, `waiting`, `slowest`, `scaling` or `instructions`; without one all are made. In the
-//! page, what is made stands between `<!-- PART: ARGUMENTS -->` and `<!-- end -->`; the words around it are
+//! A part is `ratios`, `waiting`, `slowest`, `scaling` or `instructions`; without one all are made.
+//! `ratios:breaker` makes those of the parts that have this argument. In the page, what is made stands between `<!-- PART: ARGUMENTS -->` and `<!-- end -->`; the words around it are
 //! written by hand. `instructions` needs valgrind.
 
 use std::fmt::Write as _;
@@ -27,7 +27,7 @@ fn main() -> Result<()> {
         let text = std::fs::read_to_string(&page)?;
         let Some(place) = Place::next(&text, at)? else { break };
         at = place.end;
-        if !wanted.is_empty() && !wanted.iter().any(|part| part == place.part) {
+        if !wanted.is_empty() && !wanted.iter().any(|wanted| place.is(wanted)) {
             continue;
         }
         eprintln!("{} {}", place.part, place.arguments.join(" "));
@@ -56,6 +56,16 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
+    /// Whether it is a part that was asked for, as `PART` or `PART:ARGUMENT`.
+    fn is(&self, wanted: &str) -> bool {
+        match wanted.split_once(':') {
+            None => self.part == wanted,
+            Some((part, argument)) => {
+                self.part == part && self.arguments.iter().any(|one| one == argument)
+            }
+        }
+    }
+
     /// The next one from there.
     fn next(text: &'a str, from: usize) -> Result<Option<Self>> {
         let Some(open) = text[from..].find("<!-- ").map(|at| from + at) else { return Ok(None) };
