@@ -3,8 +3,9 @@
 //! `cargo build --profile bench -p steadfast-benches --bins && target/release/book [PART …]`
 //!
 //! A part is `ratios`, `waiting`, `slowest`, `scaling` or `instructions`; without one all are made.
-//! `ratios:breaker` makes those of the parts that have this argument. In the page, what is made stands between `<!-- PART: ARGUMENTS -->` and `<!-- end -->`; the words around it are
-//! written by hand. `instructions` needs valgrind.
+//! `ratios:breaker` makes those of the parts that have this argument. In the page, what is made stands
+//! between `<!-- PART: ARGUMENTS -->` and `<!-- end -->`; the words around it are written by hand.
+//! `instructions` needs valgrind.
 
 use std::fmt::Write as _;
 use std::path::Path;
