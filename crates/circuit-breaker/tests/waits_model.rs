@@ -658,9 +658,11 @@ impl Model {
                     Look::Ready => (true, now),
                     Look::At(at) | Look::Event(at) => (false, at),
                 };
-                assert!(!ready, "a lost wake-up: {}", why());
+                // On a clock that has stepped back it is that of a later lease.
+                let timed = self.disturbed && alarm < Instant::MAX;
+                assert!(!ready || timed, "a lost wake-up: {}", why());
                 let due = at.min(next.deadline);
-                assert!(due > now || due == Instant::MAX, "a wake-up too late: {}", why());
+                assert!(due > now || due == Instant::MAX || timed, "too late: {}", why());
                 assert!(alarm <= due || self.disturbed, "no alarm for the next: {}", why());
             }
         }

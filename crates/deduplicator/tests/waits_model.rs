@@ -535,6 +535,10 @@ impl Model {
         let waiter = self.waiter(i);
         let (id, payload, late) = (waiter.id, waiter.payload, waiter.is_late(now));
         if let Some(committed) = waiter.told {
+            if committed.payload == payload {
+                // It is seen again.
+                self.asked = self.asked.max(now);
+            }
             return answer(committed, payload);
         }
         let flight = self.flights.get_mut(&id).expect("somebody waits for it");
@@ -822,6 +826,18 @@ mod properties {
     fn effort(times: u32) -> ProptestConfig {
         let config = ProptestConfig::default();
         ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
+    }
+
+    #[test]
+    fn who_has_waited_for_a_commit_sees_its_id_when_it_looks() {
+        let setup = Setup { lease_ns: 10, max_claims: 2, max_waiters: 2, at: 0 };
+        let begin = |actor, id| {
+            let key = Key { id, payload: None };
+            Op::Begin { actor, key, until: Until::Ever, polled: true }
+        };
+        let told = [begin(0, 0), begin(2, 0), Op::Commit(0, None), begin(0, 2)];
+        let looks = [Op::Advance(60), Op::Poll { actor: 2, moved: false }];
+        run(setup, &[&told[..], &looks, &[Op::StepBack(12), Op::Commit(0, None)]].concat());
     }
 
     #[test]
