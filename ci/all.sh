@@ -13,10 +13,13 @@ cd "$(dirname "$0")/.."
 . ci/lib.sh
 # Nothing is compiled twice after a small change, for which it would be worth its room.
 export CARGO_INCREMENTAL=0
+# What is said of a change is said of the same inputs each time. `cargo test` without it, and `fuzz.sh` with a
+# time, search among others.
+export PROPTEST_RNG_SEED=1
 
 proofs=(labels format crates deny tests examples soak clippy docs features msrv minimal-versions no-std bare-metal
     public-api fuzz loom)
-long=(mutations thirty-two-bits "thirty-two-bits native critical-section" sanitizers "sanitizers thread")
+long=("fuzz 60" mutations thirty-two-bits "thirty-two-bits native critical-section" sanitizers "sanitizers thread")
 
 for script in ci/*.sh; do
     name=$(basename "$script" .sh)
