@@ -600,18 +600,19 @@ impl Model {
                 return;
             }
         };
-        self.asked = self.asked.max(self.now());
-        // The window keeps the last instant of all for itself.
-        let at = self.asked.min(Instant::from_nanos(u64::MAX - 1));
         let result = match value {
             None => claim.commit(),
             Some(value) => claim.commit_with(value).map(|shared| assert_eq!(*shared, value)),
         };
         if self.held_by(id, serial).is_none() {
+            // The window was not asked, and has not seen the time.
             assert_eq!(result, Err(LeaseLost));
             return;
         }
         assert_eq!(result, Ok(()));
+        self.asked = self.asked.max(self.now());
+        // The window keeps the last instant of all for itself.
+        let at = self.asked.min(Instant::from_nanos(u64::MAX - 1));
         let Flight { held, line, .. } = self.flights.remove(&id).expect("it is held");
         let payload = held.expect("it is held").payload;
         let committed = Committed { payload, value, at };
@@ -822,6 +823,16 @@ mod properties {
     fn effort(times: u32) -> ProptestConfig {
         let config = ProptestConfig::default();
         ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
+    }
+
+    #[test]
+    fn a_commit_that_comes_too_late_does_not_tell_the_window_the_time() {
+        let setup = Setup { lease_ns: 1, max_claims: 1, max_waiters: 1, at: 0 };
+        let key = Key { id: 0, payload: None };
+        let waits = Op::Begin { actor: 1, key, until: Until::Ever, polled: true };
+        let is_late = [Op::Advance(1), Op::Run(1), Op::Advance(7), Op::Commit(0, None)];
+        let earlier = [Op::StepBack(8), Op::Advance(2), Op::Try(0, key), Op::Commit(0, None)];
+        run(setup, &[&[Op::Try(0, key), waits], &is_late[..], &earlier].concat());
     }
 
     proptest! {
