@@ -11,9 +11,7 @@
 //! | [`crowds`] | a hasher whose keys get in each other's way | |
 //! | [`properties`] | what strategies of properties are made of | `proptest` |
 //!
-//! Crates depend on it by path alone and in tests alone, so that what is published does not name it. Under
-//! loom it is empty: `tests/loom.rs` shares nothing with other tests.
-#![cfg(not(loom))]
+//! Crates depend on it by path alone and in tests alone, so that what is published does not name it.
 #![expect(clippy::missing_panics_doc, reason = "what tests call panics where they fail")]
 
 pub mod allocations;
