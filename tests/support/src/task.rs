@@ -54,9 +54,28 @@ impl<F: Future + Unpin> Task<F> {
         self
     }
 
+    /// What becomes of it, with the same waker.
+    pub fn with<G>(self, f: impl FnOnce(F) -> G) -> Task<G> {
+        Task { future: f(self.future), wakes: self.wakes, polls: self.polls }
+    }
+
     /// Polls it with its own waker.
     pub fn poll(&mut self) -> Poll<F::Output> {
-        self.poll_with(&Waker::from(Arc::clone(&self.wakes)))
+        self.poll_with(&self.waker())
+    }
+
+    /// Its own waker.
+    pub fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.wakes))
+    }
+
+    /// Polls it to its end, which it has come to.
+    #[track_caller]
+    pub fn output(&mut self) -> F::Output {
+        match self.poll() {
+            Poll::Ready(output) => output,
+            Poll::Pending => panic!("still pending"),
+        }
     }
 
     /// Polls it with another.
@@ -87,6 +106,19 @@ impl<T, E: Debug, F: Future<Output = Result<T, E>> + Unpin> Task<F> {
     pub fn granted(&mut self) -> T {
         granted(self.run())
     }
+}
+
+struct OnWake<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Wake for OnWake<F> {
+    fn wake(self: Arc<Self>) {
+        self.0();
+    }
+}
+
+/// A waker that does something.
+pub fn on_wake(f: impl Fn() + Send + Sync + 'static) -> Waker {
+    Waker::from(Arc::new(OnWake(f)))
 }
 
 /// What was given.
