@@ -1,5 +1,6 @@
 //! What stands beside the bucket: leases, limit sets, keyed limiters, throttled streams, and the
 //! configuration as data.
+#![cfg(feature = "std")]
 
 use std::cell::Cell;
 use std::future::Future;
