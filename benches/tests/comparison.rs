@@ -7,8 +7,7 @@ use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, BlockingRetryable as _};
@@ -19,6 +18,7 @@ use steadfast_backoff as backoff;
 use steadfast_circuit_breaker as circuit_breaker;
 use steadfast_core::{Clock, Instant, ManualClock, SystemClock};
 use steadfast_deduplicator as deduplicator;
+use steadfast_test_support::task::Wakes;
 use steadfast_token_bucket as token_bucket;
 use token_bucket::Rate;
 use tower::{Service, ServiceExt as _};
@@ -28,24 +28,6 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn nonzero(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).expect("not 0")
-}
-
-/// A waker that counts.
-#[derive(Default)]
-struct Wakes(AtomicU64);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        // ORDERING: Relaxed; a count, read by the same thread.
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Wakes {
-    fn count(&self) -> u64 {
-        // ORDERING: Relaxed; as above.
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 // Rate limiters.

@@ -5,7 +5,7 @@ use crate::Bytes;
 #[path = "../../crates/backoff/tests/waits_model.rs"]
 pub mod model;
 
-use model::{Op, Setup, Until};
+use model::{Op, Setup};
 
 /// Does what `bytes` say.
 ///
@@ -20,31 +20,14 @@ pub fn run(bytes: &[u8]) {
 }
 
 fn setup(bytes: &mut Bytes<'_>) -> Setup {
-    let waiters = bytes.below(8);
+    let max_waiters = bytes.few_or(u32::MAX);
     Setup {
-        base_ns: span(bytes),
+        base_ns: bytes.short(),
         max_retries: bytes.option(|bytes| bytes.below(4)),
         max_in_flight: bytes.below(4),
-        reset_after_ns: span(bytes),
-        // Mostly without a limit.
-        max_waiters: if waiters < 4 { waiters.into() } else { u32::MAX },
-        at: if bytes.bool() { bytes.number() } else { 0 },
-    }
-}
-
-fn span(bytes: &mut Bytes<'_>) -> u64 {
-    match bytes.u8() {
-        u8::MAX => bytes.number(),
-        few => u64::from(few % 16),
-    }
-}
-
-fn until(bytes: &mut Bytes<'_>) -> Until {
-    match bytes.below(8) {
-        0..=3 => Until::Ever,
-        4..=5 => Until::Timeout(span(bytes)),
-        6 => Until::Deadline(span(bytes)),
-        _ => Until::Past(span(bytes)),
+        reset_after_ns: bytes.short(),
+        max_waiters,
+        at: bytes.start(),
     }
 }
 
@@ -52,9 +35,9 @@ fn op(bytes: &mut Bytes<'_>) -> Op {
     let kind = bytes.u8();
     let actor = kind / 64;
     match kind % 64 {
-        0..=15 => Op::Begin { actor, until: until(bytes), polled: kind % 16 != 15 },
+        0..=15 => Op::Begin { actor, until: bytes.until(Bytes::short), polled: kind % 16 != 15 },
         16..=23 => Op::Poll { actor, moved: kind % 2 == 1 },
-        24..=25 => Op::Limit { actor, until: until(bytes) },
+        24..=25 => Op::Limit { actor, until: bytes.until(Bytes::short) },
         26..=29 => Op::Run(actor),
         30..=34 => Op::Drop(actor),
         35..=42 => Op::Report(actor, kind % 4 == 0),
@@ -62,7 +45,7 @@ fn op(bytes: &mut Bytes<'_>) -> Op {
         46 => Op::Broken,
         47 if kind < 128 => Op::Reset,
         47 => Op::Stop,
-        48..=51 => Op::Advance(span(bytes)),
+        48..=51 => Op::Advance(bytes.short()),
         52..=57 => Op::ToAlarm(0),
         58..=60 => Op::ToAlarm(bytes.i8()),
         _ => Op::StepBack(bytes.u8()),

@@ -5,7 +5,7 @@ use crate::Bytes;
 #[path = "../../crates/deduplicator/tests/waits_model.rs"]
 pub mod model;
 
-use model::{IDS, Key, Op, Setup, Until};
+use model::{IDS, Key, Op, Setup};
 
 /// Does what `bytes` say.
 ///
@@ -20,21 +20,8 @@ pub fn run(bytes: &[u8]) {
 }
 
 fn setup(bytes: &mut Bytes<'_>) -> Setup {
-    // Mostly without limits.
-    let (claims, waiters) = (bytes.below(8), bytes.below(8));
-    Setup {
-        lease_ns: span(bytes),
-        max_claims: if claims < 4 { claims.into() } else { 1_000 },
-        max_waiters: if waiters < 4 { waiters.into() } else { u32::MAX },
-        at: if bytes.bool() { bytes.number() } else { 0 },
-    }
-}
-
-fn span(bytes: &mut Bytes<'_>) -> u64 {
-    match bytes.u8() {
-        u8::MAX => bytes.number(),
-        few => u64::from(few % 16),
-    }
+    let (max_claims, max_waiters) = (bytes.few_or(1_000), bytes.few_or(u32::MAX));
+    Setup { lease_ns: bytes.short(), max_claims, max_waiters, at: bytes.start() }
 }
 
 fn key(bytes: &mut Bytes<'_>) -> Key {
@@ -48,34 +35,25 @@ fn key(bytes: &mut Bytes<'_>) -> Key {
     Key { id: if key % 32 < 16 { 0 } else { key % IDS }, payload }
 }
 
-fn until(bytes: &mut Bytes<'_>) -> Until {
-    match bytes.below(8) {
-        0..=3 => Until::Ever,
-        4..=5 => Until::Timeout(span(bytes)),
-        6 => Until::Deadline(span(bytes)),
-        _ => Until::Past(span(bytes)),
-    }
-}
-
 fn op(bytes: &mut Bytes<'_>) -> Op {
     let kind = bytes.u8();
     let actor = kind / 64;
     match kind % 64 {
         0..=15 => {
-            let (key, until) = (key(bytes), until(bytes));
+            let (key, until) = (key(bytes), bytes.until(Bytes::short));
             Op::Begin { actor, key, until, polled: kind % 16 != 15 }
         }
         16..=23 => Op::Poll { actor, moved: kind % 2 == 1 },
-        24..=25 => Op::Limit { actor, until: until(bytes) },
+        24..=25 => Op::Limit { actor, until: bytes.until(Bytes::short) },
         26..=29 => Op::Run(actor),
         30..=36 => Op::Drop(actor),
         37..=41 => Op::Commit(actor, bytes.option(Bytes::u8)),
         42..=43 => Op::Extend(actor),
         44..=47 => Op::Try(actor, key(bytes)),
         48..=49 => Op::Forget(actor),
-        50..=53 => Op::Advance(span(bytes)),
+        50..=53 => Op::Advance(bytes.short()),
         54..=58 => Op::ToAlarm(0),
         59..=60 => Op::ToAlarm(bytes.i8()),
-        _ => Op::StepBack(span(bytes)),
+        _ => Op::StepBack(bytes.short()),
     }
 }

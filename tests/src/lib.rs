@@ -5,6 +5,7 @@
 //! bytes are, they mean something: when they come to an end, zeros follow.
 
 use arbitrary::Unstructured;
+use steadfast_test_support::waits::Until;
 
 pub mod backoff;
 pub mod backoff_waits;
@@ -100,6 +101,37 @@ impl<'a> Bytes<'a> {
             0 => u32::MAX - u32::from(self.below(4)),
             1..=4 => self.u8().into(),
             _ => u32::try_from(self.sized(32)).expect("32 bits"),
+        }
+    }
+
+    /// Mostly a few nanoseconds.
+    fn short(&mut self) -> u64 {
+        match self.u8() {
+            u8::MAX => self.number(),
+            few => u64::from(few % 16),
+        }
+    }
+
+    /// When something begins: at 0, or any time.
+    fn start(&mut self) -> u64 {
+        if self.bool() { self.number() } else { 0 }
+    }
+
+    /// A limit of a few, but as often one that is hardly reached.
+    fn few_or(&mut self, many: u32) -> u32 {
+        match self.below(8) {
+            few @ 0..4 => few.into(),
+            _ => many,
+        }
+    }
+
+    /// Until when an actor waits.
+    fn until<S>(&mut self, span: impl FnOnce(&mut Self) -> S) -> Until<S> {
+        match self.below(8) {
+            0..=3 => Until::Ever,
+            4..=5 => Until::Timeout(span(self)),
+            6 => Until::Deadline(span(self)),
+            _ => Until::Past(span(self)),
         }
     }
 

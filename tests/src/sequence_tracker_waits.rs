@@ -5,7 +5,7 @@ use crate::Bytes;
 #[path = "../../crates/sequence-tracker/tests/waits_model.rs"]
 pub mod model;
 
-use model::{Op, Until};
+use model::Op;
 
 /// Does what `bytes` say.
 ///
@@ -16,32 +16,16 @@ pub fn run(bytes: &[u8]) {
     model::run(&Bytes::new(bytes).list(120, op));
 }
 
-fn span(bytes: &mut Bytes<'_>) -> u64 {
-    match bytes.u8() {
-        u8::MAX => bytes.number(),
-        few => u64::from(few % 16),
-    }
-}
-
-fn until(bytes: &mut Bytes<'_>) -> Until {
-    match bytes.below(8) {
-        0..=3 => Until::Ever,
-        4..=5 => Until::Timeout(span(bytes)),
-        6 => Until::Deadline(span(bytes)),
-        _ => Until::Past(span(bytes)),
-    }
-}
-
 fn op(bytes: &mut Bytes<'_>) -> Op {
     let kind = bytes.u8();
     let actor = kind / 64;
     match kind % 64 {
         0..=15 => {
-            let (number, until) = (bytes.below(12), until(bytes));
+            let (number, until) = (bytes.below(12), bytes.until(Bytes::short));
             Op::Begin { actor, number, until, polled: kind % 16 != 15 }
         }
         16..=21 => Op::Poll { actor, moved: kind % 2 == 1 },
-        22..=23 => Op::Limit { actor, until: until(bytes) },
+        22..=23 => Op::Limit { actor, until: bytes.until(Bytes::short) },
         24..=27 => Op::Run(actor),
         28..=32 => Op::Drop(actor),
         33..=37 => Op::Record(bytes.below(12)),
@@ -52,7 +36,7 @@ fn op(bytes: &mut Bytes<'_>) -> Op {
         48 => Op::SkipTo(bytes.below(16)),
         49 => Op::Resynced(bytes.below(16)),
         50 => Op::Reset,
-        51..=53 => Op::Advance(span(bytes)),
+        51..=53 => Op::Advance(bytes.short()),
         54..=58 => Op::ToAlarm(0),
         59..=60 => Op::ToAlarm(bytes.i8()),
         _ => Op::StepBack(bytes.u8()),

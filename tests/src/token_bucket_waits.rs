@@ -5,7 +5,7 @@ use crate::Bytes;
 #[path = "../../crates/token-bucket/tests/waits_model.rs"]
 pub mod model;
 
-use model::{Op, Span, Terms, Until};
+use model::{Op, Span, Terms};
 
 /// Does what `bytes` say.
 ///
@@ -22,13 +22,8 @@ pub fn run(bytes: &[u8]) {
 fn build(bytes: &mut Bytes<'_>) -> Op {
     let terms = terms(bytes);
     let initial = bytes.below(4).into();
-    let at = if bytes.bool() { bytes.number() } else { 0 };
-    // Mostly without a limit.
-    let max_waiters = match bytes.below(8) {
-        few @ 0..4 => few.into(),
-        _ => u32::MAX,
-    };
-    Op::Build { terms, initial, at, max_waiters }
+    let at = bytes.start();
+    Op::Build { terms, initial, at, max_waiters: bytes.few_or(u32::MAX) }
 }
 
 fn terms(bytes: &mut Bytes<'_>) -> Terms {
@@ -58,25 +53,16 @@ fn span(bytes: &mut Bytes<'_>) -> Span {
     }
 }
 
-fn until(bytes: &mut Bytes<'_>) -> Until {
-    match bytes.below(8) {
-        0..=3 => Until::Ever,
-        4..=5 => Until::Timeout(span(bytes)),
-        6 => Until::Deadline(span(bytes)),
-        _ => Until::Past(span(bytes)),
-    }
-}
-
 fn op(bytes: &mut Bytes<'_>) -> Op {
     let kind = bytes.u8();
     let actor = kind / 64;
     match kind % 64 {
         0..=15 => {
-            let (n, until) = (tokens(bytes), until(bytes));
+            let (n, until) = (tokens(bytes), bytes.until(span));
             Op::Begin { actor, n, until, polled: kind % 16 != 15 }
         }
         16..=23 => Op::Poll { actor, moved: kind % 2 == 1 },
-        24..=25 => Op::Limit { actor, until: until(bytes) },
+        24..=25 => Op::Limit { actor, until: bytes.until(span) },
         26..=29 => Op::Run(actor),
         30..=35 => Op::Drop(actor),
         36..=39 => Op::Advance(span(bytes)),

@@ -12,33 +12,11 @@ use steadfast::circuit_breaker::{
     self, CallError, Changes, CircuitBreaker, Counted, Outcome, Phase,
 };
 use steadfast::token_bucket::{self, AcquireError, Rate, TokenBucket, TryAcquireError};
-use steadfast::{Clock, Instant, ManualClock, Timer};
+use steadfast::{Clock, Instant, ManualClock};
+use steadfast_test_support::clocks::Hurried;
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
-}
-
-/// A clock whose time passes as soon as somebody sleeps.
-#[derive(Clone)]
-struct Hurried(ManualClock);
-
-impl Clock for Hurried {
-    fn now(&self) -> Instant {
-        self.0.now()
-    }
-}
-
-impl Timer for Hurried {
-    type Alarm = ();
-
-    fn alarm(&self) {}
-
-    fn set(&self, (): &mut (), at: Instant, waker: &Waker) {
-        if at != Instant::MAX {
-            self.0.set_now(at.max(self.0.now()));
-            waker.wake_by_ref();
-        }
-    }
 }
 
 /// Runs `future`, and lets time pass until the next alarm whenever it waits.

@@ -2,8 +2,6 @@
 
 #![cfg(all(feature = "std", not(loom)))]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::future::{Future, IntoFuture, ready};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -11,26 +9,7 @@ use std::time::Duration;
 
 use steadfast_backoff::{Budget, BudgetConfig, Config, GaveUp, Jitter, Policy, Stop};
 use steadfast_core::Instant;
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: it is the system's allocator; counting does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _torn_down = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use steadfast_test_support::allocations::{Counting, allocations_of_the_second as allocations};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -39,14 +18,6 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const POLICY: Policy =
     Config::exponential(HOUR).jitter(Jitter::Full).max_elapsed(HOUR).build_static();
 static BUDGET: Budget = BudgetConfig::new(0.1).build_static();
-
-/// How often `run` allocates when it runs for the second time: clocks are set up by the first.
-fn allocations(run: impl Fn()) -> u64 {
-    run();
-    let before = ALLOCATIONS.with(Cell::get);
-    run();
-    ALLOCATIONS.with(Cell::get) - before
-}
 
 fn at_once<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {

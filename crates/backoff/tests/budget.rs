@@ -139,6 +139,7 @@ fn a_static_budget_that_cannot_be_panics() {
 mod properties {
     use proptest::collection::vec;
     use proptest::prelude::*;
+    use steadfast_test_support::properties::effort;
 
     use super::*;
 
@@ -166,12 +167,6 @@ mod properties {
             any::<f64>().prop_filter("in range", |ratio| (0.0..=1_000.0).contains(ratio)),
             (0_u32..50).prop_map(|sixteenths| f64::from(sixteenths) / 16.0),
         ]
-    }
-
-    /// So many times as many cases as usual; `PROPTEST_CASES` scales them.
-    fn effort(times: u32) -> ProptestConfig {
-        let config = ProptestConfig::default();
-        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
     }
 
     proptest! {

@@ -620,18 +620,14 @@ fn error(refusal: Decision, now: Instant) -> TryAcquireError {
 #[cfg(test)]
 mod properties {
     use proptest::prelude::*;
+    use steadfast_test_support::properties::{any_size, effort};
 
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
 
-    /// Any number, as likely small as large.
-    fn any_size() -> impl Strategy<Value = u64> {
-        (0..=64_u32, any::<u64>()).prop_map(|(bits, x)| x.checked_shr(64 - bits).unwrap_or(0))
-    }
-
     fn spans() -> impl Strategy<Value = u64> {
-        prop_oneof![3 => 0..20_u64, 3 => any_size(), 1 => Just(SECOND), 1 => Just(u64::MAX)]
+        prop_oneof![3 => 0..20_u64, 3 => any_size(64), 1 => Just(SECOND), 1 => Just(u64::MAX)]
     }
 
     fn setups() -> impl Strategy<Value = Setup> {
@@ -641,7 +637,7 @@ mod properties {
             2 => Just(Growth::Exponential),
             1 => Just(Growth::Tripled),
         ];
-        let base = prop_oneof![4 => 0..20_u64, 1 => Just(SECOND), 2 => any_size()];
+        let base = prop_oneof![4 => 0..20_u64, 1 => Just(SECOND), 2 => any_size(64)];
         let retries = prop_oneof![
             3 => Just(None),
             1 => Just(Some(0)),
@@ -650,12 +646,12 @@ mod properties {
             1 => Just(Some(u32::MAX)),
         ];
         let places = prop_oneof![3 => Just(1), 4 => 2..=4_u32, 1 => Just(u32::MAX)];
-        let reset_after = prop_oneof![2 => Just(0), 3 => 1..50_u64, 1 => any_size()];
+        let reset_after = prop_oneof![2 => Just(0), 3 => 1..50_u64, 1 => any_size(64)];
         let some = |chance, strategy| prop::option::weighted(chance, strategy);
         (
             growth,
             base,
-            some(0.5, any_size().boxed()),
+            some(0.5, any_size(64).boxed()),
             retries,
             some(0.3, spans().boxed()),
             places,
@@ -685,7 +681,7 @@ mod properties {
     fn ops_on_a_sound_clock() -> impl Strategy<Value = Op> {
         prop_oneof![
             12 => Just(Op::Begin),
-            4 => prop_oneof![0..5_u64, any_size()].prop_map(Op::Look),
+            4 => prop_oneof![0..5_u64, any_size(64)].prop_map(Op::Look),
             4 => (any::<u16>(), reports()).prop_map(|(nth, report)| Op::Report(nth, report)),
             8 => reports().prop_map(Op::ReportNewest),
             2 => (any::<u16>(), reports()).prop_map(|(nth, report)| Op::ReportAgain(nth, report)),
@@ -705,16 +701,9 @@ mod properties {
             3 => (-3..0_i8).prop_map(Op::ToNext),
             2 => (-2..0_i8).prop_map(Op::ToReset),
             3 => spans().prop_map(Op::StepBack),
-            2 => prop_oneof![any_size(), any_size().prop_map(|ns| !ns)].prop_map(Op::Jump),
+            2 => prop_oneof![any_size(64), any_size(64).prop_map(|ns| !ns)].prop_map(Op::Jump),
         ]
         .boxed()
-    }
-
-    /// `PROPTEST_CASES` still scales the effort. No file remembers failures: what was learnt from
-    /// one belongs in `tests/behavior.rs`.
-    fn effort(times: u32) -> ProptestConfig {
-        let config = ProptestConfig::default();
-        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
     }
 
     fn story(honest: bool) -> impl Strategy<Value = Vec<Op>> {

@@ -384,17 +384,13 @@ fn product(base: u64, factor: f64, mut attempt: u32) -> (u64, u64) {
 #[cfg(test)]
 mod properties {
     use proptest::prelude::*;
+    use steadfast_test_support::properties::{any_size, effort};
 
     use super::*;
 
-    /// Any number, as likely small as large.
-    fn any_size() -> impl Strategy<Value = u64> {
-        (0..=64_u32, any::<u64>()).prop_map(|(bits, x)| x.checked_shr(64 - bits).unwrap_or(0))
-    }
-
     fn sizes() -> impl Strategy<Value = u64> {
         prop_oneof![
-            6 => any_size(),
+            6 => any_size(64),
             2 => prop::sample::select(&[1, 2, 3, 100_000_000, 1_000_000_000][..]),
             1 => (0..4_u64).prop_map(|less| u64::MAX - less),
         ]
@@ -494,13 +490,6 @@ mod properties {
                 .prop_map(|(n, previous, chance)| Op::DelayAfter(n, previous, chance)),
             1 => (0..40_u16, chances()).prop_map(|(take, chance)| Op::Delays(take, chance)),
         ]
-    }
-
-    /// `PROPTEST_CASES` still scales the effort. No file remembers failures: what was learnt from
-    /// one belongs in `tests/policy.rs`.
-    fn effort(times: u32) -> ProptestConfig {
-        let config = ProptestConfig::default();
-        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -19,7 +19,9 @@ use futures::executor::block_on;
 use steadfast_backoff::{
     Budget, BudgetConfig, Config, Event, GaveUp, Jitter, Next, Policy, Random, RetryError, Stop,
 };
-use steadfast_core::{Clock, Instant, ManualClock, SystemClock, Timer, TokioClock};
+use steadfast_core::{Clock, Instant, ManualClock, SystemClock, TokioClock};
+use steadfast_test_support::clocks::Hurried;
+use steadfast_test_support::task::Task;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -35,75 +37,14 @@ fn every(delay: Duration) -> Policy {
     Config::constant(delay).unlimited().build().unwrap()
 }
 
-/// A clock whose time passes as soon as somebody sleeps.
-#[derive(Clone)]
-struct Hurried(ManualClock);
-
-impl Clock for Hurried {
-    fn now(&self) -> Instant {
-        self.0.now()
-    }
-}
-
-impl Timer for Hurried {
-    type Alarm = ();
-
-    fn alarm(&self) {}
-
-    fn set(&self, (): &mut (), at: Instant, waker: &Waker) {
-        if at != Instant::MAX {
-            self.0.set_now(at.max(self.0.now()));
-            waker.wake_by_ref();
-        }
-    }
-}
-
 fn hurried() -> (ManualClock, Hurried) {
     let clock = ManualClock::new();
     (clock.clone(), Hurried(clock))
 }
 
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// A future, polled by hand.
-struct Task<F> {
-    future: Pin<Box<F>>,
-    wakes: Arc<Wakes>,
-}
-
-impl<F: Future> Task<F> {
-    fn new(future: impl IntoFuture<IntoFuture = F>) -> Self {
-        Self { future: Box::pin(future.into_future()), wakes: Arc::default() }
-    }
-
-    fn poll(&mut self) -> Poll<F::Output> {
-        let waker = Waker::from(Arc::clone(&self.wakes));
-        self.future.as_mut().poll(&mut Context::from_waker(&waker))
-    }
-
-    /// Polled, and found pending.
-    fn pending(mut self) -> Self {
-        assert!(self.poll().is_pending());
-        self
-    }
-
-    fn output(&mut self) -> F::Output {
-        match self.poll() {
-            Poll::Ready(output) => output,
-            Poll::Pending => panic!("pending"),
-        }
-    }
-
-    fn wakes(&self) -> usize {
-        self.wakes.0.load(Ordering::SeqCst)
-    }
+/// A retry, polled by hand.
+fn by_hand<R: IntoFuture>(retry: R) -> Task<Pin<Box<R::IntoFuture>>> {
+    Task::of(Box::pin(retry.into_future()))
 }
 
 /// Pending once.
@@ -216,7 +157,7 @@ mod outcomes {
         let notify =
             |event: &Event<'_, (), &'static str>| told.borrow_mut().push(event.outcome.copied());
         let retry = policy.retry(op).attempt_timeout(ms(5)).clock(clock.clone()).notify(notify);
-        let mut task = Task::new(retry.run());
+        let mut task = by_hand(retry.run());
         let result = loop {
             if let Poll::Ready(result) = task.poll() {
                 break result;
@@ -232,7 +173,7 @@ mod outcomes {
         let clock = ManualClock::new();
         let op = async |n: u32| if n == 0 { pending().await } else { Ok::<_, ()>(n) };
         let retry = every(ms(10)).retry(op).when(|_| false).attempt_timeout(ms(5));
-        let mut task = Task::new(retry.clock(clock.clone())).pending();
+        let mut task = by_hand(retry.clock(clock.clone())).pending();
         clock.set_now(at(5));
         assert!(task.poll().is_pending());
         clock.set_now(at(15));
@@ -327,7 +268,7 @@ mod time {
     fn a_timeout_counts_from_the_first_poll() {
         let clock = ManualClock::new();
         let op = |_| pending::<Result<(), ()>>();
-        let mut task = Task::new(every(ms(1)).retry(op).timeout(ms(10)).clock(clock.clone()));
+        let mut task = by_hand(every(ms(1)).retry(op).timeout(ms(10)).clock(clock.clone()));
         clock.advance(HOUR);
         assert!(task.poll().is_pending());
         clock.advance(ms(10));
@@ -339,7 +280,7 @@ mod time {
         let clock = ManualClock::new();
         let op = |_| pending::<Result<(), ()>>();
         let mut task =
-            Task::new(every(ms(1)).retry(op).deadline(at(10)).clock(clock.clone())).pending();
+            by_hand(every(ms(1)).retry(op).deadline(at(10)).clock(clock.clone())).pending();
         assert_eq!(clock.next_alarm(), Some(at(10)));
         clock.set_now(at(10));
         assert_eq!(task.wakes(), 1);
@@ -370,7 +311,7 @@ mod time {
                 })
             };
         let retry = every(ms(1)).retry(op).deadline(at(10)).attempt_timeout(ms(10));
-        let mut task = Task::new(retry.clock(clock.clone())).pending();
+        let mut task = by_hand(retry.clock(clock.clone())).pending();
         clock.set_now(at(10));
         assert_eq!(task.output(), Ok(7));
     }
@@ -380,7 +321,7 @@ mod time {
         let clock = ManualClock::new();
         let op = async |n: u32| if n == 1 { Ok::<_, ()>(n) } else { pending().await };
         let retry = every(ms(10)).retry(op).attempt_timeout(ms(0)).clock(clock.clone());
-        let mut task = Task::new(retry).pending();
+        let mut task = by_hand(retry).pending();
         clock.set_now(at(10));
         assert_eq!(task.output(), Ok(1));
     }
@@ -390,7 +331,7 @@ mod time {
         let clock = ManualClock::new();
         let op = |_| pending::<Result<(), ()>>();
         let policy = Config::constant(ms(10)).max_retries(1).build().unwrap();
-        let mut task = Task::new(policy.retry(op).attempt_timeout(ms(7)).clock(clock.clone()));
+        let mut task = by_hand(policy.retry(op).attempt_timeout(ms(7)).clock(clock.clone()));
         for due in [7, 17, 24] {
             assert!(task.poll().is_pending());
             assert_eq!(clock.next_alarm(), Some(at(due)));
@@ -404,7 +345,7 @@ mod time {
         for (late, attempts) in [(29, 2), (30, 1), (31, 1)] {
             let clock = ManualClock::new();
             let op = |n| ready(if n == 0 { Err(()) } else { Ok(()) });
-            let mut task = Task::new(every(ms(10)).retry(op).deadline(at(30)).clock(clock.clone()));
+            let mut task = by_hand(every(ms(10)).retry(op).deadline(at(30)).clock(clock.clone()));
             assert!(task.poll().is_pending());
             clock.set_now(at(late));
             let expected = match attempts {
@@ -427,7 +368,7 @@ mod time {
     fn the_time_of_notice_is_part_of_the_sleep() {
         let clock = ManualClock::new();
         let retry = every(ms(10)).retry(|n| ready(Err::<(), _>(n))).clock(clock.clone());
-        let mut task = Task::new(retry.notify(|_| clock.advance(ms(4)))).pending();
+        let mut task = by_hand(retry.notify(|_| clock.advance(ms(4)))).pending();
         assert_eq!(clock.next_alarm(), Some(at(10)));
         clock.set_now(at(10));
         assert!(task.poll().is_pending());
@@ -448,7 +389,7 @@ mod time {
     fn a_clock_that_steps_back_breaks_nothing() {
         let clock = ManualClock::starting_at(at(50));
         let op = |n: u32| ready(if n < 2 { Err(n) } else { Ok(n) });
-        let mut task = Task::new(every(ms(10)).retry(op).clock(clock.clone())).pending();
+        let mut task = by_hand(every(ms(10)).retry(op).clock(clock.clone())).pending();
         clock.set_now(at(60));
         assert!(task.poll().is_pending());
         clock.set_now(at(20));
@@ -572,7 +513,7 @@ mod notices {
             });
             let future: Pin<Box<dyn Future<Output = _>>> =
                 if unnamed { Box::pin(retry.run()) } else { Box::pin(retry.into_future()) };
-            let mut task = Task::new(future).pending();
+            let mut task = by_hand(future).pending();
             assert_eq!((given.get(), clock.next_alarm()), (0, None));
             assert!(task.poll().is_pending());
             assert_eq!((given.get(), clock.next_alarm()), (1, Some(at(10))));
@@ -634,8 +575,7 @@ mod stops {
     fn a_stop_wakes_a_sleeping_task_at_once() {
         let clock = ManualClock::new();
         let stop = Stop::with(clock.clone());
-        let mut task =
-            Task::new(every(HOUR).retry(|n| ready(Err::<(), _>(n))).stop(&stop)).pending();
+        let mut task = by_hand(every(HOUR).retry(|n| ready(Err::<(), _>(n))).stop(&stop)).pending();
         clock.advance(ms(3));
         stop.stop();
         assert_eq!(task.wakes(), 1);
@@ -670,7 +610,7 @@ mod stops {
             let blocking = || every(HOUR).retry(Err::<(), _>).stop(&stop).notify(count).wait();
             let threads: Vec<_> = (0..50).map(|_| scope.spawn(blocking)).collect();
             let later = || every(HOUR).retry(|n| ready(Err(n))).stop(&stop).notify(count);
-            let mut tasks: Vec<_> = (0..50).map(|_| Task::new(later()).pending()).collect();
+            let mut tasks: Vec<_> = (0..50).map(|_| by_hand(later()).pending()).collect();
             while asleep.load(Ordering::SeqCst) < 100 {
                 thread::yield_now();
             }
@@ -694,7 +634,7 @@ mod stops {
         let stop = Stop::with(clock.clone());
         let sleeper = |delay| {
             let op = |n| ready(if n == 0 { Err(n) } else { Ok(n) });
-            Task::new(every(delay).retry(op).stop(&stop)).pending()
+            by_hand(every(delay).retry(op).stop(&stop)).pending()
         };
         let mut tasks: Vec<_> = [10, 20, 30, 40].map(|delay| sleeper(ms(delay))).into();
         for due in [10, 20, 30] {
@@ -718,7 +658,7 @@ mod stops {
         let stop = Stop::with(clock.clone());
         for round in 1..=3 {
             let op = |n| ready(if n == 0 { Err(n) } else { Ok(n) });
-            let mut task = Task::new(every(ms(10)).retry(op).stop(&stop)).pending();
+            let mut task = by_hand(every(ms(10)).retry(op).stop(&stop)).pending();
             clock.set_now(at(10 * round));
             assert_eq!(task.output(), Ok(1));
             assert_eq!(clock.next_alarm(), None);
@@ -767,7 +707,7 @@ mod drops {
                     0 => Box::pin(retry.into_future()),
                     _ => Box::pin(retry.run()),
                 };
-                let mut task = Task::new(future);
+                let mut task = by_hand(future);
                 for poll in 1..=polls {
                     assert!(task.poll().is_pending());
                     // In the attempt, in the notice, asleep, and again.
@@ -787,7 +727,7 @@ mod drops {
         let budget = BudgetConfig::new(2.0).build().unwrap();
         let op = |n| ready(Err::<(), _>(n));
         let clock = ManualClock::new();
-        let task = Task::new(every(ms(10)).retry(op).clock(clock).budget(&budget)).pending();
+        let task = by_hand(every(ms(10)).retry(op).clock(clock).budget(&budget)).pending();
         assert_eq!(budget.balance(), 1);
         drop(task);
         assert_eq!(budget.balance(), 1);
@@ -798,7 +738,7 @@ mod drops {
         let clock = ManualClock::new();
         let stop = Stop::with(clock.clone());
         let op = |n| ready(if n == 0 { Err(n) } else { Ok(n) });
-        let sleeper = || Task::new(every(ms(10)).retry(op).stop(&stop)).pending();
+        let sleeper = || by_hand(every(ms(10)).retry(op).stop(&stop)).pending();
         let (first, mut second) = (sleeper(), sleeper());
         drop(first);
         assert_eq!(second.wakes(), 0);
@@ -817,7 +757,7 @@ mod panics {
         let stop = Stop::with(clock.clone());
         let budget = BudgetConfig::new(3.0).build().unwrap();
         let op = |n: u32| ready(if n < 2 { Err(n) } else { Ok(n) });
-        let mut other = Task::new(every(ms(10)).retry(op).stop(&stop)).pending();
+        let mut other = by_hand(every(ms(10)).retry(op).stop(&stop)).pending();
         let report = catch_unwind(AssertUnwindSafe(|| panics((&stop, &budget)))).unwrap_err();
         assert_eq!(report.downcast_ref::<&str>(), Some(&"as announced"));
         clock.advance(ms(10));
@@ -847,7 +787,7 @@ mod panics {
         // After a first sleep.
         harms_nobody_else(|(stop, budget)| {
             let op = |n| if n == 0 { ready(Err::<(), _>(())) } else { announced() };
-            let _ = Task::new(every(ms(0)).retry(op).stop(stop).budget(budget)).poll();
+            let _ = by_hand(every(ms(0)).retry(op).stop(stop).budget(budget)).poll();
         });
     }
 

@@ -683,6 +683,7 @@ mod properties {
     use proptest::collection::vec;
     use proptest::option::{of, weighted};
     use proptest::prelude::*;
+    use steadfast_test_support::properties::effort;
 
     use super::*;
 
@@ -733,12 +734,6 @@ mod properties {
                 attempt_timeout, max_hint, when, budget, stop, slow_notice, steps,
             }
         }
-    }
-
-    /// So many times as many cases as usual; `PROPTEST_CASES` scales them.
-    fn effort(times: u32) -> ProptestConfig {
-        let config = ProptestConfig::default();
-        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
     }
 
     proptest! {

@@ -7,10 +7,9 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -20,10 +19,11 @@ use steadfast_backoff::{
 };
 use steadfast_core::wait::{Gate, LineStats};
 use steadfast_core::{Clock, Instant, ManualClock, SystemClock, Timer};
+use steadfast_test_support::task::{Task, Wakes, granted, on_wake, refused};
+use steadfast_test_support::watch::watched;
 
 type Shared = Backoff<ManualClock>;
 type Held = Attempt<Arc<Shared>>;
-type Answer = Poll<Result<Held, AcquireError>>;
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -64,82 +64,14 @@ fn assert_nobody_waits<C: Timer>(backoff: &Backoff<C>) {
     assert!(!backoff.snapshot().is_occupied(), "the mark goes with the last who waited");
 }
 
-/// Counts wakes.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
+fn unpolled(backoff: &Arc<Shared>) -> Task<Acquire<Arc<Shared>>> {
+    Task::of(Acquire::new(Arc::clone(backoff), ()))
 }
 
-/// A wait with a waker of its own.
-struct Task {
-    wait: Acquire<Arc<Shared>>,
-    wakes: Arc<Wakes>,
-    polls: usize,
-}
-
-impl Task {
-    fn of(wait: Acquire<Arc<Shared>>) -> Self {
-        Self { wait, wakes: Arc::default(), polls: 0 }
-    }
-
-    fn new(backoff: &Arc<Shared>) -> Self {
-        Self::of(Acquire::new(Arc::clone(backoff), ()))
-    }
-
-    /// Polled, and found pending.
-    #[track_caller]
-    fn joined(backoff: &Arc<Shared>) -> Self {
-        Self::new(backoff).pending()
-    }
-
-    #[track_caller]
-    fn pending(mut self) -> Self {
-        assert!(self.poll().is_pending());
-        self
-    }
-
-    fn poll(&mut self) -> Answer {
-        self.poll_with(&Waker::from(Arc::clone(&self.wakes)))
-    }
-
-    fn poll_with(&mut self, waker: &Waker) -> Answer {
-        self.polls += 1;
-        Pin::new(&mut self.wait).poll(&mut Context::from_waker(waker))
-    }
-
-    fn wakes(&self) -> usize {
-        self.wakes.0.load(Ordering::SeqCst)
-    }
-
-    /// Polled if it has been woken since the last time, as an executor would.
-    fn run(&mut self) -> Answer {
-        if self.wakes.0.swap(0, Ordering::SeqCst) > 0 { self.poll() } else { Poll::Pending }
-    }
-
-    #[track_caller]
-    fn granted(&mut self) -> Held {
-        granted(self.run())
-    }
-}
-
+/// Polled, and found pending.
 #[track_caller]
-fn granted(answer: Answer) -> Held {
-    match answer {
-        Poll::Ready(Ok(attempt)) => attempt,
-        other => panic!("{other:?}"),
-    }
-}
-
-#[track_caller]
-fn refused(answer: Answer) -> AcquireError {
-    match answer {
-        Poll::Ready(Err(error)) => error,
-        other => panic!("{other:?}"),
-    }
+fn joined(backoff: &Arc<Shared>) -> Task<Acquire<Arc<Shared>>> {
+    unpolled(backoff).pending()
 }
 
 mod delay {
@@ -148,7 +80,7 @@ mod delay {
     #[test]
     fn the_delay_is_waited_for_and_not_a_moment_less() {
         let (backoff, clock) = failed(doubling());
-        let mut task = Task::joined(&backoff);
+        let mut task = joined(&backoff);
         clock.set_now(at(100).saturating_sub(Duration::from_nanos(1)));
         assert!(task.poll().is_pending());
         clock.set_now(at(100));
@@ -159,8 +91,8 @@ mod delay {
     #[test]
     fn without_a_failure_nobody_waits() {
         let (backoff, _clock) = shared(doubling());
-        granted(Task::new(&backoff).poll()).success();
-        let held: Vec<_> = (0..100).map(|_| granted(Task::new(&backoff).poll())).collect();
+        granted(unpolled(&backoff).poll()).success();
+        let held: Vec<_> = (0..100).map(|_| granted(unpolled(&backoff).poll())).collect();
         assert_eq!(stats(&backoff), LineStats::default());
         drop(held);
         assert_nobody_waits(&backoff);
@@ -169,7 +101,7 @@ mod delay {
     #[test]
     fn everybody_in_line_fails_in_turn_and_each_is_polled_three_times_at_most() {
         let (backoff, clock) = failed(doubling());
-        let mut tasks: Vec<_> = (0..20).map(|_| Task::joined(&backoff)).collect();
+        let mut tasks: Vec<_> = (0..20).map(|_| joined(&backoff)).collect();
         for i in 0..tasks.len() {
             let due = clock.next_alarm().expect("the line has its alarm");
             assert_eq!(due.saturating_duration_since(clock.now()), ms(100) * (1 << i));
@@ -181,7 +113,7 @@ mod delay {
             assert_eq!(awake, usize::from(i + 1 < tasks.len()), "the next in line alone");
             assert!(tasks.iter_mut().all(|task| task.run().is_pending()));
         }
-        assert!(tasks.iter().all(|task| task.polls <= 3));
+        assert!(tasks.iter().all(|task| task.polls() <= 3));
         assert_eq!(backoff.number(), 21);
         assert_nobody_waits(&backoff);
     }
@@ -191,10 +123,10 @@ mod delay {
         let (backoff, clock) = shared(doubling());
         clock.set_now(at(1_000_000_000));
         begun(&backoff).failure();
-        let mut head = Task::joined(&backoff);
+        let mut head = joined(&backoff);
         clock.set_now(at(5));
         // Nobody's alarm rings at a time that is to come again in eleven days; whoever comes looks.
-        let mut newcomer = Task::joined(&backoff);
+        let mut newcomer = joined(&backoff);
         assert_eq!(clock.next_alarm(), Some(at(105)));
         clock.set_now(at(105));
         drop(head.granted());
@@ -209,7 +141,7 @@ mod delay {
             let (backoff, clock) = shared(BackoffConfig::new(policy));
             clock.set_now(at(7));
             begun(&backoff).failure();
-            let mut task = Task::joined(&backoff);
+            let mut task = joined(&backoff);
             assert_eq!(clock.next_alarm(), None);
             if stop {
                 backoff.stop();
@@ -228,7 +160,7 @@ mod order {
     #[test]
     fn first_come_first_served() {
         let (backoff, clock) = failed(doubling());
-        let mut tasks: Vec<_> = (0..5).map(|_| Task::joined(&backoff)).collect();
+        let mut tasks: Vec<_> = (0..5).map(|_| joined(&backoff)).collect();
         clock.advance(ms(100));
         for first in 0..5 {
             // Asked in the wrong order.
@@ -243,12 +175,12 @@ mod order {
     #[test]
     fn a_newcomer_does_not_overtake_who_waits() {
         let (backoff, clock) = failed(doubling());
-        let mut head = Task::joined(&backoff);
+        let mut head = joined(&backoff);
         let not_yet = TryAcquireError::NotYet { retry_at: at(100), now: at(0) };
         assert_eq!(backoff.try_acquire().unwrap_err(), not_yet);
         clock.advance(ms(100));
         assert_eq!(backoff.try_acquire().unwrap_err(), TryAcquireError::Busy);
-        let mut later = Task::joined(&backoff);
+        let mut later = joined(&backoff);
         assert!(later.poll().is_pending());
         drop(head.granted());
         assert_eq!(backoff.try_acquire().unwrap_err(), TryAcquireError::Busy);
@@ -259,7 +191,7 @@ mod order {
     #[test]
     fn with_three_places_three_go_and_the_fourth_when_one_is_back() {
         let (backoff, clock) = failed(doubling().max_in_flight(3));
-        let mut tasks: Vec<_> = (0..5).map(|_| Task::joined(&backoff)).collect();
+        let mut tasks: Vec<_> = (0..5).map(|_| joined(&backoff)).collect();
         clock.advance(ms(100));
         let mut held = vec![tasks[0].granted()];
         assert_eq!([1, 2, 3, 4].map(|i| tasks[i].wakes()), [1, 1, 0, 0], "as many as can go");
@@ -290,7 +222,7 @@ mod events {
         for backwards in [false, true] {
             let (backoff, _clock) = shared(doubling());
             let attempt = begun(&backoff);
-            let mut tasks: Vec<_> = (0..1_000).map(|_| Task::joined(&backoff)).collect();
+            let mut tasks: Vec<_> = (0..1_000).map(|_| joined(&backoff)).collect();
             attempt.success();
             assert!(tasks.iter().all(|task| task.wakes() == 1));
             if backwards {
@@ -306,8 +238,8 @@ mod events {
                 }
                 assert!(held.len() > before, "somebody is stuck");
             }
-            let polls: usize = tasks.iter().map(|task| task.polls).sum();
-            assert!(tasks.iter().all(|task| task.polls <= 3));
+            let polls: usize = tasks.iter().map(Task::polls).sum();
+            assert!(tasks.iter().all(|task| task.polls() <= 3));
             assert!(polls <= if backwards { 3_000 } else { 2_000 }, "{polls}");
             assert!(held.iter().all(|attempt| attempt.number() == 0));
             assert_nobody_waits(&backoff);
@@ -318,7 +250,7 @@ mod events {
     fn a_failure_while_the_released_are_on_their_way_stops_the_rest_in_order() {
         let (backoff, clock) = shared(doubling());
         let attempt = begun(&backoff);
-        let mut tasks: Vec<_> = (0..6).map(|_| Task::joined(&backoff)).collect();
+        let mut tasks: Vec<_> = (0..6).map(|_| joined(&backoff)).collect();
         attempt.success();
         let first = tasks[0].granted();
         let second = tasks[1].granted();
@@ -343,7 +275,7 @@ mod events {
     fn an_attempt_that_is_dropped_passes_the_turn_on_at_once() {
         let (backoff, _clock) = shared(doubling());
         let attempt = begun(&backoff);
-        let (mut next, after) = (Task::joined(&backoff), Task::joined(&backoff));
+        let (mut next, after) = (joined(&backoff), joined(&backoff));
         drop(attempt);
         assert_eq!((next.wakes(), after.wakes()), (1, 0));
         assert_eq!(next.granted().number(), 0);
@@ -353,7 +285,7 @@ mod events {
     fn a_wait_that_is_dropped_waiting_or_called_passes_its_turn_on() {
         for called in [false, true] {
             let (backoff, clock) = failed(doubling());
-            let (head, mut next) = (Task::joined(&backoff), Task::joined(&backoff));
+            let (head, mut next) = (joined(&backoff), joined(&backoff));
             if called {
                 clock.advance(ms(100));
                 assert_eq!((head.wakes(), next.wakes()), (1, 0));
@@ -372,7 +304,7 @@ mod events {
     #[test]
     fn when_all_are_dropped_nothing_is_left() {
         let (backoff, clock) = failed(doubling());
-        let tasks: Vec<_> = (0..9).map(|_| Task::joined(&backoff)).collect();
+        let tasks: Vec<_> = (0..9).map(|_| joined(&backoff)).collect();
         drop(tasks);
         assert_nobody_waits(&backoff);
         assert_eq!(clock.next_alarm(), None);
@@ -381,11 +313,11 @@ mod events {
     #[test]
     fn a_stop_ends_all_waits() {
         let (backoff, clock) = failed(doubling());
-        let mut tasks: Vec<_> = (0..100).map(|_| Task::joined(&backoff)).collect();
+        let mut tasks: Vec<_> = (0..100).map(|_| joined(&backoff)).collect();
         backoff.stop();
         for task in tasks.iter_mut().rev() {
             assert_eq!(refused(task.run()), AcquireError::Stopped);
-            assert_eq!(task.polls, 2);
+            assert_eq!(task.polls(), 2);
         }
         assert_nobody_waits(&backoff);
         assert_eq!(clock.next_alarm(), None);
@@ -397,14 +329,14 @@ mod events {
         let time = Config::exponential(ms(100)).unlimited().max_elapsed(ms(250));
         for config in [retries, time] {
             let (backoff, clock) = failed(BackoffConfig::new(config.build().unwrap()));
-            let mut tasks: Vec<_> = (0..100).map(|_| Task::joined(&backoff)).collect();
+            let mut tasks: Vec<_> = (0..100).map(|_| joined(&backoff)).collect();
             clock.advance(ms(100));
             tasks[0].granted().failure();
             for task in tasks[1..].iter_mut().rev() {
                 assert_eq!(refused(task.run()), AcquireError::Exhausted { failures: 2 });
             }
             assert_nobody_waits(&backoff);
-            let refusal = refused(Task::new(&backoff).poll());
+            let refusal = refused(unpolled(&backoff).poll());
             assert_eq!(refusal, AcquireError::Exhausted { failures: 2 });
         }
     }
@@ -414,7 +346,7 @@ mod events {
         for places in [1, 3] {
             let (backoff, clock) = shared(doubling().max_in_flight(places));
             let lost: Vec<_> = (0..places).map(|_| begun(&backoff)).collect();
-            let mut tasks: Vec<_> = (0..50).map(|_| Task::joined(&backoff)).collect();
+            let mut tasks: Vec<_> = (0..50).map(|_| joined(&backoff)).collect();
             backoff.reset();
             let mut held: Vec<_> = vec![tasks[0].granted()];
             held.extend(tasks[1..].iter_mut().filter_map(|task| match task.run() {
@@ -423,7 +355,7 @@ mod events {
             }));
             assert_eq!(held.len(), places as usize);
             assert!(held.iter().all(|attempt| attempt.number() == 0));
-            let polls: usize = tasks.iter().map(|task| task.polls).sum();
+            let polls: usize = tasks.iter().map(Task::polls).sum();
             assert_eq!(polls, 50 + places as usize);
             // Those from before the reset are forgotten.
             lost.into_iter().for_each(Attempt::failure);
@@ -435,7 +367,7 @@ mod events {
     #[test]
     fn a_reset_ends_the_delay() {
         let (backoff, clock) = failed(doubling());
-        let mut task = Task::joined(&backoff);
+        let mut task = joined(&backoff);
         backoff.reset();
         assert_eq!(task.granted().number(), 0);
         assert_eq!(clock.now(), at(0));
@@ -450,7 +382,7 @@ mod events {
             begun(&backoff)
         }];
         let [old, new] = late;
-        let task = Task::joined(&backoff);
+        let task = joined(&backoff);
         old.success();
         assert_eq!((task.wakes(), clock.next_alarm()), (0, None));
         new.failure();
@@ -463,7 +395,7 @@ mod events {
         let mut waited = Vec::new();
         let mut connect = |held_for| {
             let start = clock.now();
-            let mut task = Task::new(&backoff);
+            let mut task = unpolled(&backoff);
             let attempt = match task.poll() {
                 Poll::Ready(attempt) => attempt.unwrap(),
                 Poll::Pending => {
@@ -474,7 +406,7 @@ mod events {
             waited.push(clock.now().saturating_duration_since(start));
             attempt.success();
             assert_eq!(backoff.snapshot().phase(), Phase::Healthy { since: clock.now() });
-            let next = granted(Task::new(&backoff).poll());
+            let next = granted(unpolled(&backoff).poll());
             clock.advance(held_for);
             next.failure();
         };
@@ -496,7 +428,7 @@ mod limits {
         let wait = || Acquire::new(Arc::clone(&backoff), ());
         let missed = AcquireError::TimedOut { ready_at: at(100) };
         for ahead in 0..3 {
-            let _line: Vec<_> = (0..ahead).map(|_| Task::joined(&backoff)).collect();
+            let _line: Vec<_> = (0..ahead).map(|_| joined(&backoff)).collect();
             assert_eq!(refused(Task::of(wait().timeout(ms(99))).poll()), missed);
             assert_eq!(refused(Task::of(wait().deadline(at(99))).poll()), missed);
             drop(Task::of(wait().timeout(ms(100))).pending());
@@ -510,7 +442,7 @@ mod limits {
     fn a_deadline_while_an_attempt_is_in_flight_comes_when_it_comes() {
         let (backoff, clock) = shared(doubling());
         let attempt = begun(&backoff);
-        let mut head = Task::joined(&backoff);
+        let mut head = joined(&backoff);
         let wait = Acquire::new(Arc::clone(&backoff), ()).timeout(ms(50));
         let mut task = Task::of(wait).pending();
         assert_eq!(clock.next_alarm(), Some(at(50)));
@@ -536,16 +468,16 @@ mod limits {
     #[test]
     fn a_full_line_refuses_at_once() {
         let (backoff, _clock) = failed(doubling().max_waiters(2));
-        let _line = [Task::joined(&backoff), Task::joined(&backoff)];
-        let refusal = refused(Task::new(&backoff).poll());
+        let _line = [joined(&backoff), joined(&backoff)];
+        let refusal = refused(unpolled(&backoff).poll());
         assert_eq!(refusal, AcquireError::LineFull { max_waiters: 2 });
     }
 
     #[test]
     fn with_no_room_to_wait_only_what_is_there_is_given() {
         let (backoff, _clock) = shared(doubling().max_waiters(0));
-        let attempt = granted(Task::new(&backoff).poll());
-        let refusal = refused(Task::new(&backoff).poll());
+        let attempt = granted(unpolled(&backoff).poll());
+        let refusal = refused(unpolled(&backoff).poll());
         assert_eq!(refusal, AcquireError::LineFull { max_waiters: 0 });
         drop(attempt);
         assert_nobody_waits(&backoff);
@@ -554,18 +486,6 @@ mod limits {
 
 mod foreign_code {
     use super::*;
-
-    struct OnWake<F>(F);
-
-    impl<F: Fn() + Send + Sync + 'static> Wake for OnWake<F> {
-        fn wake(self: Arc<Self>) {
-            self.0();
-        }
-    }
-
-    fn on_wake(f: impl Fn() + Send + Sync + 'static) -> Waker {
-        Waker::from(Arc::new(OnWake(f)))
-    }
 
     #[test]
     fn a_waker_that_panics_harms_nobody_else() {
@@ -578,10 +498,10 @@ mod foreign_code {
         for (event, report) in events.into_iter().enumerate() {
             let (backoff, clock) = shared(doubling());
             let attempt = begun(&backoff);
-            let mut broken = Task::new(&backoff);
+            let mut broken = unpolled(&backoff);
             let panics = on_wake(|| panic!("a broken waker, as intended"));
             assert!(broken.poll_with(&panics).is_pending());
-            let mut next = Task::joined(&backoff);
+            let mut next = joined(&backoff);
             report(&backoff, attempt);
             if event == 1 {
                 assert!(next.run().is_pending());
@@ -599,7 +519,7 @@ mod foreign_code {
     fn a_waker_may_use_the_backoff() {
         let (backoff, _clock) = shared(doubling());
         let attempt = begun(&backoff);
-        let mut task = Task::new(&backoff);
+        let mut task = unpolled(&backoff);
         let inner = Arc::clone(&backoff);
         let uses = on_wake(move || {
             assert!(inner.try_acquire().is_err(), "it does not overtake");
@@ -647,30 +567,13 @@ mod foreign_code {
         let waker = Waker::from(Arc::clone(&wakes));
         assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         assert!(catch_unwind(AssertUnwindSafe(|| attempt.failure())).is_err());
-        assert_eq!((backoff.number(), wakes.0.load(Ordering::SeqCst)), (0, 1));
+        assert_eq!((backoff.number(), wakes.count()), (0, 1));
         assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
     }
 }
 
 mod threads {
     use super::*;
-
-    /// Runs `f` on a thread of its own, and fails if it takes longer than 2 minutes.
-    fn watched<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
-        let (done, watchdog) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            let answer = f();
-            let _nobody_listens = done.send(());
-            answer
-        });
-        let timed_out = Err(mpsc::RecvTimeoutError::Timeout);
-        assert_ne!(
-            watchdog.recv_timeout(Duration::from_secs(120)),
-            timed_out,
-            "a wake-up was lost: somebody still waits"
-        );
-        thread.join().expect("the watched test failed")
-    }
 
     fn system(config: BackoffConfig) -> Arc<Backoff> {
         Arc::new(config.build().unwrap())
@@ -744,7 +647,7 @@ mod threads {
     fn threads_and_tasks_stand_in_one_line() {
         watched(|| {
             let (backoff, clock) = failed(doubling());
-            let mut first = Task::joined(&backoff);
+            let mut first = joined(&backoff);
             let second = thread::spawn({
                 let backoff = Arc::clone(&backoff);
                 move || Acquire::new(backoff, ()).wait()
@@ -752,7 +655,7 @@ mod threads {
             while stats(&backoff).waiting < 2 {
                 thread::yield_now();
             }
-            let mut third = Task::joined(&backoff);
+            let mut third = joined(&backoff);
             clock.advance(ms(100));
             assert!(third.poll().is_pending());
             drop(first.granted());

@@ -9,12 +9,8 @@
 
 #![cfg(not(loom))]
 
-use std::future::Future;
-use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use steadfast_backoff::state::{Decision, Pass, Phase, State, Terms, Wake as Whom};
@@ -22,9 +18,8 @@ use steadfast_backoff::{
     Acquire, AcquireError, Attempt, Backoff, BackoffConfig, Config, Curve, Jitter, TryAcquireError,
 };
 use steadfast_core::{Clock, Instant, ManualClock};
+use steadfast_test_support::waits::{Deed, Entry, Line, Until, Waiter, actor, run_all, to_alarm};
 
-/// How many actors there are.
-pub const ACTORS: usize = 4;
 /// Time ends in the middle of all times here: at their very end there is no alarm for a later one.
 pub const END: u64 = u64::MAX / 2;
 
@@ -46,20 +41,7 @@ pub struct Setup {
     pub at: u64,
 }
 
-/// Until when an actor waits, in nanoseconds.
-#[derive(Debug, Clone, Copy)]
-pub enum Until {
-    /// For ever.
-    Ever,
-    /// For so long from its next poll.
-    Timeout(u64),
-    /// Until so long from now.
-    Deadline(u64),
-    /// A deadline that was so long ago.
-    Past(u64),
-}
-
-/// What can happen. Actors are counted modulo [`ACTORS`].
+/// What can happen. Actors are counted modulo [`ACTORS`](steadfast_test_support::waits::ACTORS).
 #[derive(Debug, Clone, Copy)]
 pub enum Op {
     /// The actor drops what it has and begins a wait.
@@ -119,64 +101,8 @@ pub fn run(setup: Setup, ops: &[Op]) {
     }
 }
 
-/// Counts wakes.
-#[derive(Default)]
-struct Wakes(AtomicU32);
-
-impl Wakes {
-    fn count(&self) -> u32 {
-        // ORDERING: Relaxed; one thread counts and looks.
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        // ORDERING: Relaxed; one thread counts and looks.
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 type Holder = Arc<Backoff<ManualClock>>;
-
-enum Actor {
-    Idle,
-    Waits(Box<Waiter>),
-    Holds(Attempt<Holder>, Pass),
-}
-
-/// Somebody with a wait.
-struct Waiter {
-    wait: Acquire<Holder>,
-    timeout: Option<Duration>,
-    deadline: Instant,
-    /// Whether it ever had a limit: [`Instant::MAX`] can be one.
-    limited: bool,
-    wakes: Arc<Wakes>,
-    /// Of `wakes`: those before the last poll, and those that were accounted for.
-    before: u32,
-    known: u32,
-    /// It was woken because there is a place for it and all before it, and nothing has changed that.
-    called: bool,
-    /// It may have been called before something changed.
-    doubtful: bool,
-}
-
-impl Waiter {
-    fn is_awake(&self) -> bool {
-        self.wakes.count() > self.before
-    }
-
-    fn resolve(&mut self, now: Instant) {
-        if let Some(timeout) = self.timeout.take() {
-            self.deadline = now.saturating_add(timeout);
-        }
-    }
-
-    fn is_late(&self, now: Instant) -> bool {
-        self.limited && now >= self.deadline
-    }
-}
+type Waiting = Line<Acquire<Holder>, (), (Attempt<Holder>, Pass)>;
 
 /// What somebody who asks is to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,21 +116,6 @@ enum Told {
     Pending,
 }
 
-/// What was done, as far as it says who may be woken by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
-    /// Somebody came, looked or left.
-    Settle,
-    /// Time passed.
-    Time,
-    /// The backoff changed,
-    Change,
-    /// for everybody.
-    All,
-    /// Nothing that concerns the line.
-    Nothing,
-}
-
 struct Model {
     backoff: Holder,
     clock: ManualClock,
@@ -212,15 +123,9 @@ struct Model {
     state: State,
     terms: Terms<Curve>,
     setup: Setup,
-    actors: [Actor; ACTORS],
-    /// Who waits, in order.
-    line: Vec<usize>,
+    /// What the actors have, and who of them waits.
+    line: Waiting,
     waited: u64,
-    wake_ups: u64,
-    /// The greatest time seen: no failure was later.
-    latest: Instant,
-    /// The clock stepped back, and the alarm may be that of before.
-    disturbed: bool,
 }
 
 impl Model {
@@ -246,12 +151,8 @@ impl Model {
             state: State::new(),
             terms: Terms { policy, max_in_flight, reset_after },
             setup,
-            actors: [const { Actor::Idle }; ACTORS],
-            line: Vec::new(),
+            line: Line::new(now),
             waited: 0,
-            wake_ups: 0,
-            latest: now,
-            disturbed: false,
         }
     }
 
@@ -259,22 +160,7 @@ impl Model {
         self.clock.now()
     }
 
-    fn waiter(&self, i: usize) -> &Waiter {
-        match &self.actors[i] {
-            Actor::Waits(waiter) => waiter,
-            _ => panic!("whoever is in line has a wait"),
-        }
-    }
-
-    fn waiter_mut(&mut self, i: usize) -> &mut Waiter {
-        match &mut self.actors[i] {
-            Actor::Waits(waiter) => waiter,
-            _ => panic!("whoever is in line has a wait"),
-        }
-    }
-
     fn step(&mut self, op: Op) {
-        let actor = |actor: u8| usize::from(actor) % ACTORS;
         let deed = match op {
             Op::Begin { actor: i, until, polled } => {
                 let deed = self.drop_it(actor(i));
@@ -286,10 +172,9 @@ impl Model {
                 Deed::Settle
             }
             Op::Poll { actor: i, moved } => {
-                if let Actor::Waits(waiter) = &mut self.actors[actor(i)] {
+                if let Some(waiter) = self.line.actors.waits_mut(actor(i)) {
                     if moved {
-                        // Nobody is deaf meanwhile: it is polled at once.
-                        (waiter.wakes, waiter.before, waiter.known) = (Arc::default(), 0, 0);
+                        waiter.moves();
                     }
                     self.poll(actor(i));
                 }
@@ -297,14 +182,18 @@ impl Model {
             }
             Op::Limit { actor: i, until } => {
                 let now = self.now();
-                if let Actor::Waits(waiter) = &mut self.actors[actor(i)] {
-                    limit(waiter, Acquire::new(Arc::clone(&self.backoff), ()), until, now);
+                if let Some(waiter) = self.line.actors.waits_mut(actor(i)) {
+                    waiter.limit(until.ns(), now, Acquire::timeout, Acquire::deadline);
                     self.poll(actor(i));
                 }
                 Deed::Settle
             }
             Op::Run(first) => {
-                self.run_all(actor(first));
+                let awake = |model: &Self| model.line.actors.first_awake(actor(first));
+                run_all(self, awake, |model, i| {
+                    model.poll(i);
+                    model.check(Deed::Settle);
+                });
                 Deed::Settle
             }
             Op::Drop(i) => self.drop_it(actor(i)),
@@ -341,15 +230,15 @@ impl Model {
                 Deed::Time
             }
             Op::ToAlarm(more) => {
-                let Some(next) = self.clock.next_alarm() else { return };
-                let at = next.as_nanos().saturating_add_signed(more.into()).min(END);
-                self.clock.set_now(Instant::from_nanos(at).max(self.now()));
+                if !to_alarm(&self.clock, more, END) {
+                    return;
+                }
                 Deed::Time
             }
             Op::StepBack(ns) => {
                 self.clock.set_now(self.now().saturating_sub(Duration::from_nanos(ns.into())));
-                self.disturbed = true;
-                self.doubt();
+                self.line.disturbed = true;
+                self.line.doubt();
                 Deed::Nothing
             }
         };
@@ -357,7 +246,7 @@ impl Model {
     }
 
     fn changed(&mut self, whom: Whom) -> Deed {
-        self.doubt();
+        self.line.doubt();
         match whom {
             Whom::Nobody => Deed::Nothing,
             Whom::First => Deed::Change,
@@ -365,56 +254,17 @@ impl Model {
         }
     }
 
-    /// Who was called is so no more for certain.
-    fn doubt(&mut self) {
-        for actor in &mut self.actors {
-            if let Actor::Waits(waiter) = actor {
-                waiter.doubtful |= waiter.is_awake();
-                waiter.called = false;
-            }
-        }
-    }
-
     fn begin(&mut self, i: usize, until: Until) {
-        let mut waiter = Box::new(Waiter {
-            wait: Acquire::new(Arc::clone(&self.backoff), ()),
-            timeout: None,
-            deadline: Instant::MAX,
-            limited: false,
-            wakes: Arc::default(),
-            before: 0,
-            known: 0,
-            called: false,
-            doubtful: false,
-        });
-        if !matches!(until, Until::Ever) {
-            let spare = Acquire::new(Arc::clone(&self.backoff), ());
-            limit(&mut waiter, spare, until, self.now());
-        }
-        self.actors[i] = Actor::Waits(waiter);
-    }
-
-    /// As an executor would: whoever is awake is polled, and woken by that or asleep afterwards.
-    fn run_all(&mut self, first: usize) {
-        for _ in 0..3 * ACTORS {
-            let awake = |&i: &usize| match &self.actors[i] {
-                Actor::Waits(waiter) => waiter.is_awake(),
-                _ => false,
-            };
-            let Some(i) = (first..first + ACTORS).map(|i| i % ACTORS).find(awake) else { return };
-            self.poll(i);
-            self.check(Deed::Settle);
-        }
-        panic!("somebody is woken again and again");
+        let wait = Acquire::new(Arc::clone(&self.backoff), ());
+        let (until, now) = (until.ns(), self.now());
+        let waiter = Waiter::new(wait, ());
+        let waiter = waiter.limited(until, now, Acquire::timeout, Acquire::deadline);
+        self.line.actors.wait(i, waiter);
     }
 
     fn poll(&mut self, i: usize) {
         let now = self.now();
-        let waiter = self.waiter_mut(i);
-        waiter.before = waiter.wakes.count();
-        waiter.known = waiter.before;
-        let waker = Waker::from(Arc::clone(&waiter.wakes));
-        let answer = Pin::new(&mut waiter.wait).poll(&mut Context::from_waker(&waker));
+        let answer = self.line.actors.waiter_mut(i).poll();
         let told = match &answer {
             Poll::Pending => Told::Pending,
             Poll::Ready(Ok(attempt)) => Told::Attempt { number: attempt.number() },
@@ -428,16 +278,22 @@ impl Model {
                 AcquireError::Stopped => Told::Stopped,
             },
         };
-        let (expected, pass) = match self.line.iter().position(|&other| other == i) {
+        let (expected, pass) = match self.line.place_of(i) {
             None => self.came(i, now),
-            Some(place) => self.looked(i, place, told, now),
+            Some(place) => self.looked(place, told, now),
         };
-        assert_eq!(told, expected, "{i}, line {:?}, at {now:?}, {:?}", self.line, self.state);
+        assert_eq!(
+            told,
+            expected,
+            "{i}, line {:?}, at {now:?}, {:?}",
+            self.line.order(),
+            self.state
+        );
         if let Poll::Ready(result) = answer {
-            self.actors[i] = match (result, pass) {
-                (Ok(attempt), Some(pass)) => Actor::Holds(attempt, pass),
-                _ => Actor::Idle,
-            };
+            self.line.actors.leave(i);
+            if let (Ok(attempt), Some(pass)) = (result, pass) {
+                self.line.actors.hold(i, (attempt, pass));
+            }
         }
     }
 
@@ -462,8 +318,8 @@ impl Model {
 
     /// A first poll: the answer is certain.
     fn came(&mut self, i: usize, now: Instant) -> (Told, Option<Pass>) {
-        let waiter = self.waiter_mut(i);
-        if waiter.timeout.is_none() && now > waiter.deadline {
+        let waiter = self.line.actors.waiter_mut(i);
+        if waiter.came_late(now) {
             return (Told::TimedOut { ready_at: self.alone(now) }, None);
         }
         waiter.resolve(now);
@@ -471,20 +327,15 @@ impl Model {
         if told != Told::NotNow {
             return (told, pass);
         }
-        let Waiter { deadline, limited, .. } = *self.waiter(i);
-        let (ready_at, known) = match self.look(self.line.len(), now) {
-            Decision::NotYet { at } => (at, at != Instant::MAX),
-            Decision::Busy => (now, false),
-            _ => (now, true),
+        let ready_at = match self.look(self.line.len(), now) {
+            Decision::NotYet { at } => Some(at).filter(|&at| at != Instant::MAX),
+            Decision::Busy => None,
+            _ => Some(now),
         };
-        let max = usize::try_from(self.setup.max_waiters).expect("32 bits");
-        let told = if limited && (now >= deadline || (ready_at > deadline && known)) {
-            Told::TimedOut { ready_at: if known { ready_at } else { now } }
-        } else if self.line.len() >= max {
-            Told::LineFull
-        } else {
-            self.line.push(i);
-            Told::Pending
+        let told = match self.line.join(i, ready_at, self.setup.max_waiters, now) {
+            Entry::TimedOut { ready_at } => Told::TimedOut { ready_at },
+            Entry::LineFull => Told::LineFull,
+            Entry::Joined => Told::Pending,
         };
         (told, None)
     }
@@ -509,21 +360,21 @@ impl Model {
     }
 
     /// A poll of somebody in line.
-    fn looked(&mut self, i: usize, place: usize, told: Told, now: Instant) -> (Told, Option<Pass>) {
-        self.waiter_mut(i).resolve(now);
-        self.wake_ups += 1;
+    fn looked(&mut self, place: usize, told: Told, now: Instant) -> (Told, Option<Pass>) {
+        self.line.at_mut(place).resolve(now);
+        self.line.wake_ups += 1;
         let ready = self.is_ready(place, now);
-        let in_turn = self.line[..place].iter().all(|&ahead| self.waiter(ahead).called);
+        let in_turn = self.line.is_in_turn(place);
         let why = (place, now);
         let (expected, pass) = if self.state.never(&self.terms).is_some() {
             self.ask(true, now)
         } else if matches!(told, Told::Attempt { .. }) {
-            assert!(ready || self.waiter(i).doubtful, "let through out of turn: {why:?}");
+            assert!(ready || self.line.at(place).doubtful, "let through out of turn: {why:?}");
             self.waited += 1;
             self.ask(true, now)
         } else {
             assert!(!(ready && in_turn), "not let through in turn: {why:?}");
-            if self.waiter(i).is_late(now) {
+            if self.line.at(place).is_late(now) {
                 (Told::TimedOut { ready_at: self.alone(now) }, None)
             } else {
                 (Told::Pending, None)
@@ -531,15 +382,10 @@ impl Model {
         };
         if expected == Told::Pending {
             self.settled();
-            // If it was called, those after it are so no more, either.
-            for place in place..self.line.len() {
-                self.waiter_mut(self.line[place]).called = false;
-            }
-            self.waiter_mut(i).doubtful = false;
+            self.line.stays(place);
         } else {
             self.line.remove(place);
-            // The last of those called together settles for all.
-            if !self.line.iter().any(|&i| self.waiter(i).is_awake()) {
+            if !self.line.is_anybody_awake() {
                 self.settled();
             }
         }
@@ -549,41 +395,34 @@ impl Model {
     /// The alarm is that of now; before a failure that is yet to come it may be that of a delay which began
     /// again.
     fn settled(&mut self) {
-        self.disturbed &= self.now() < self.latest;
+        self.line.disturbed &= self.now() < self.line.latest;
     }
 
     fn drop_it(&mut self, i: usize) -> Deed {
-        match mem::replace(&mut self.actors[i], Actor::Idle) {
-            Actor::Idle => Deed::Nothing,
-            Actor::Waits(_) => {
-                if let Some(place) = self.line.iter().position(|&other| other == i) {
-                    self.line.remove(place);
-                    self.settled();
-                }
-                Deed::Settle
-            }
-            Actor::Holds(attempt, pass) => {
+        let place = self.line.place_of(i);
+        let waits = self.line.actors.waits(i).is_some();
+        if let Some(place) = place {
+            self.line.remove(place);
+            self.settled();
+        }
+        match self.line.actors.leave(i) {
+            Some((attempt, pass)) => {
                 drop(attempt);
                 self.reported(pass, None)
             }
+            None if waits => Deed::Settle,
+            None => Deed::Nothing,
         }
     }
 
     fn report(&mut self, i: usize, well: bool) -> Deed {
-        match mem::replace(&mut self.actors[i], Actor::Idle) {
-            Actor::Holds(attempt, pass) => {
-                if well {
-                    attempt.success();
-                } else {
-                    attempt.failure();
-                }
-                self.reported(pass, Some(well))
-            }
-            other => {
-                self.actors[i] = other;
-                Deed::Nothing
-            }
+        let Some((attempt, pass)) = self.line.actors.release(i) else { return Deed::Nothing };
+        if well {
+            attempt.success();
+        } else {
+            attempt.failure();
         }
+        self.reported(pass, Some(well))
     }
 
     fn reported(&mut self, pass: Pass, well: Option<bool>) -> Deed {
@@ -606,9 +445,9 @@ impl Model {
             Err(TryAcquireError::Stopped) => Told::Stopped,
             Err(_) => Told::NotNow,
         };
-        assert_eq!(told, expected, "line {:?} at {now:?}, {:?}", self.line, self.state);
+        assert_eq!(told, expected, "line {:?} at {now:?}, {:?}", self.line.order(), self.state);
         if let (Ok(attempt), Some(pass)) = (attempt, pass) {
-            self.actors[i] = Actor::Holds(attempt, pass);
+            self.line.actors.hold(i, (attempt, pass));
         }
     }
 
@@ -626,7 +465,7 @@ impl Model {
         let (mut judged, mut expected) = (seen, self.state);
         judged.look(&self.terms, 0, now);
         expected.look(&self.terms, 0, now);
-        if now >= self.latest {
+        if now >= self.line.latest {
             assert_eq!(judged, expected, "at {now:?}");
         }
         self.state = seen;
@@ -635,7 +474,7 @@ impl Model {
     /// Everything that can be seen after `deed`.
     fn check(&mut self, deed: Deed) {
         let now = self.now();
-        self.latest = self.latest.max(now);
+        self.line.latest = self.line.latest.max(now);
         if self.line.is_empty() {
             self.settled();
             assert_eq!(self.clock.next_alarm(), None, "an alarm for nobody");
@@ -643,7 +482,7 @@ impl Model {
         self.check_state();
         let seen = self.backoff.stats();
         assert_eq!(seen.waiting as usize, self.line.len());
-        assert_eq!((seen.waited, seen.wake_ups), (self.waited, self.wake_ups));
+        assert_eq!((seen.waited, seen.wake_ups), (self.waited, self.line.wake_ups));
         self.check_who_was_woken(deed);
         self.check_who_sleeps(deed);
     }
@@ -651,18 +490,11 @@ impl Model {
     /// Nobody is woken without a reason.
     fn check_who_was_woken(&mut self, deed: Deed) {
         let now = self.now();
-        let mut newly = 0;
-        for place in 0..self.line.len() {
+        for (newly, place) in (1..).zip(self.line.newly_woken()) {
             let ready = self.is_ready(place, now);
             let over = !matches!(self.look(place, now), Decision::NotYet { .. });
-            let disturbed = self.disturbed;
-            let waiter = self.waiter_mut(self.line[place]);
-            let count = waiter.wakes.count();
-            let was_awake = waiter.known > waiter.before;
-            if mem::replace(&mut waiter.known, count) == count || was_awake {
-                continue;
-            }
-            newly += 1;
+            let disturbed = self.line.disturbed;
+            let waiter = self.line.at_mut(place);
             let late = waiter.deadline <= now;
             let why = (place, now, deed);
             match deed {
@@ -685,79 +517,38 @@ impl Model {
     fn check_who_sleeps(&self, deed: Deed) {
         let now = self.now();
         let alarm = self.clock.next_alarm().unwrap_or(Instant::MAX);
-        let why = || {
-            let waiter = |&i: &usize| {
-                let waiter = self.waiter(i);
-                (i, waiter.deadline, waiter.called, waiter.is_awake())
-            };
-            let line: Vec<_> = self.line.iter().map(waiter).collect();
-            format!("{line:?} at {now:?} after {deed:?}, alarm {alarm:?}, {:?}", self.state)
-        };
+        let line = || self.line.describe(&self.clock);
+        let why = || format!("{} after {deed:?}, {:?}", line(), self.state);
         if deed == Deed::All {
-            let all = self.line.iter().all(|&i| self.waiter(i).is_awake());
-            assert!(all, "not all are told: {}", why());
+            assert!(self.line.is_everybody_awake(), "not all are told: {}", why());
         }
-        // Those called hold up their own places and nobody else.
-        if let Some(place) = self.line.iter().position(|&i| !self.waiter(i).called) {
-            let next = self.waiter(self.line[place]);
-            if !next.is_awake() {
-                let (ready, at) = match self.look(place, now) {
-                    Decision::NotYet { at } => (false, at),
-                    Decision::Busy => (false, Instant::MAX),
-                    _ => (true, now),
-                };
-                let due = if ready { now } else { at.min(next.deadline) };
-                // On a clock that has stepped back it is some delay, or the end of an attempt: one of
-                // those that are in flight or were called.
-                let taken = u64::from(self.state.in_flight()) + place as u64;
-                let busy = taken >= self.terms.max_in_flight.into();
-                let timed = self.disturbed && (busy || alarm < Instant::MAX);
-                assert!(!ready || timed, "a lost wake-up: {}", why());
-                assert!(due > now || due == Instant::MAX || timed, "too late: {}", why());
-                assert!(alarm <= due || timed, "no alarm for the next: {}", why());
-            }
+        if let Some((place, next)) = self.line.next_asleep() {
+            let (ready, at) = match self.look(place, now) {
+                Decision::NotYet { at } => (false, at),
+                Decision::Busy => (false, Instant::MAX),
+                _ => (true, now),
+            };
+            let due = if ready { now } else { at.min(next.deadline) };
+            // On a clock that has stepped back it is some delay, or the end of an attempt: one of
+            // those that are in flight or were called.
+            let taken = u64::from(self.state.in_flight()) + place as u64;
+            let busy = taken >= self.terms.max_in_flight.into();
+            let timed = self.line.disturbed && (busy || alarm < Instant::MAX);
+            assert!(!ready || timed, "a lost wake-up: {}", why());
+            assert!(due > now || due == Instant::MAX || timed, "too late: {}", why());
+            assert!(alarm <= due || timed, "no alarm for the next: {}", why());
         }
-        let line = self.line.iter().map(|&i| self.waiter(i));
-        let (awake, asleep): (Vec<_>, Vec<_>) = line.partition(|waiter| waiter.is_awake());
-        let due = asleep.iter().map(|waiter| waiter.deadline).min().unwrap_or(Instant::MAX);
-        // Whoever was woken for its deadline sees to the others when it is polled or dropped.
-        let told = awake.iter().any(|waiter| waiter.deadline <= self.latest);
-        let timed = alarm <= due && (due > now || due == Instant::MAX);
-        assert!(told || timed || self.disturbed, "no alarm for a deadline: {}", why());
+        let seen_to = self.line.deadlines_are_seen_to(&self.clock);
+        assert!(seen_to, "no alarm for a deadline: {}", why());
     }
-}
-
-/// Gives a wait a limit. `spare` is put in its place meanwhile.
-fn limit(waiter: &mut Waiter, spare: Acquire<Holder>, until: Until, now: Instant) {
-    let ns = Duration::from_nanos;
-    waiter.limited = true;
-    (waiter.timeout, waiter.deadline) = match until {
-        Until::Ever => (None, Instant::MAX),
-        Until::Timeout(timeout) => (Some(ns(timeout)), Instant::MAX),
-        Until::Deadline(after) => (None, now.saturating_add(ns(after))),
-        Until::Past(before) => (None, now.saturating_sub(ns(before))),
-    };
-    let wait = mem::replace(&mut waiter.wait, spare);
-    waiter.wait = match waiter.timeout {
-        Some(timeout) => wait.timeout(timeout),
-        None => wait.deadline(waiter.deadline),
-    };
 }
 
 #[cfg(test)]
 mod properties {
     use proptest::prelude::*;
+    use steadfast_test_support::properties::{effort, until_soon};
 
     use super::*;
-
-    fn until() -> impl Strategy<Value = Until> {
-        prop_oneof![
-            4 => Just(Until::Ever),
-            2 => (0..20_u64).prop_map(Until::Timeout),
-            2 => (0..20_u64).prop_map(Until::Deadline),
-            1 => (0..20_u64).prop_map(Until::Past),
-        ]
-    }
 
     fn setups() -> impl Strategy<Value = Setup> {
         let begins = prop_oneof![Just(0), Just(1_000), any::<u64>()];
@@ -775,7 +566,7 @@ mod properties {
     }
 
     fn ops() -> impl Strategy<Value = Op> {
-        let begin = (any::<u8>(), until(), prop::bool::weighted(0.9))
+        let begin = (any::<u8>(), until_soon(), prop::bool::weighted(0.9))
             .prop_map(|(actor, until, polled)| Op::Begin { actor, until, polled });
         let poll =
             (any::<u8>(), any::<bool>()).prop_map(|(actor, moved)| Op::Poll { actor, moved });
@@ -783,7 +574,7 @@ mod properties {
         prop_oneof![
             12 => begin,
             8 => poll,
-            2 => (any::<u8>(), until()).prop_map(|(actor, until)| Op::Limit { actor, until }),
+            2 => (any::<u8>(), until_soon()).prop_map(|(actor, until)| Op::Limit { actor, until }),
             4 => any::<u8>().prop_map(Op::Run),
             3 => any::<u8>().prop_map(Op::Drop),
             8 => report.prop_map(|(actor, well)| Op::Report(actor, well)),
@@ -795,13 +586,6 @@ mod properties {
             6 => (-1..=1_i8).prop_map(Op::ToAlarm),
             2 => (0..30_u8).prop_map(Op::StepBack),
         ]
-    }
-
-    /// `PROPTEST_CASES` still scales the effort. No file remembers failures: what was learnt from
-    /// one belongs in `tests/waiting.rs`.
-    fn effort(times: u32) -> ProptestConfig {
-        let config = ProptestConfig::default();
-        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
     }
 
     #[test]

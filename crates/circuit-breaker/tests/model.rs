@@ -1157,16 +1157,12 @@ impl Model {
 #[cfg(test)]
 mod properties {
     use proptest::prelude::*;
+    use steadfast_test_support::properties::{any_size, effort};
 
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
     const YEAR: u64 = 31_557_600 * SECOND;
-
-    /// Any number, as likely small as large.
-    fn any_size(bits: u32) -> impl Strategy<Value = u64> {
-        (0..=bits, any::<u64>()).prop_map(|(bits, x)| x.checked_shr(64 - bits).unwrap_or(0))
-    }
 
     /// A length of time that comes to an end while we watch, or one that is at the end of numbers.
     fn lengths() -> impl Strategy<Value = u64> {
@@ -1331,13 +1327,6 @@ mod properties {
             4 => Just(Op::ForceClosed),
             7 => Just(Op::Reset),
         ]
-    }
-
-    /// `PROPTEST_CASES` still scales the effort. No file remembers failures: what was learnt from
-    /// one belongs in `tests/behavior.rs`.
-    fn effort(times: u32) -> ProptestConfig {
-        let config = ProptestConfig::default();
-        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
     }
 
     proptest! {

@@ -11,12 +11,11 @@
     reason = "scaffolding of tests"
 )]
 
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -26,10 +25,12 @@ use steadfast_circuit_breaker::{
     Outcome, Permit, Phase, Reason, TryAcquireError, Window,
 };
 use steadfast_core::{Clock, Instant, ManualClock, SystemClock};
+use steadfast_test_support::clocks::ring;
+use steadfast_test_support::task::{Task, Wakes, granted, on_wake, refused};
+use steadfast_test_support::watch::watched;
 
 type Breaker = CircuitBreaker<ManualClock>;
 type Held = Permit<Arc<Breaker>>;
-type Answer = Poll<Result<Held, AcquireError>>;
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -69,14 +70,6 @@ fn half_open(config: Config) -> (Arc<Breaker>, ManualClock, Held) {
     (breaker, clock, probe)
 }
 
-/// Lets time pass until the next alarm, and a timer's slack at most beyond `due`.
-#[track_caller]
-fn ring(clock: &ManualClock, due: Instant) {
-    let alarm = clock.next_alarm().expect("somebody has an alarm");
-    assert!(alarm >= due && alarm <= due.saturating_add(ms(1)), "{alarm:?} for {due:?}");
-    clock.set_now(alarm);
-}
-
 #[track_caller]
 fn assert_nobody_waits(breaker: &Breaker) {
     assert_eq!(breaker.stats().waiting, 0);
@@ -86,99 +79,18 @@ fn assert_nobody_waits(breaker: &Breaker) {
     }
 }
 
-/// Counts wakes.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
+fn unpolled(breaker: &Arc<Breaker>) -> Task<Acquire<Arc<Breaker>>> {
+    Task::of(Acquire::new(Arc::clone(breaker), ()))
 }
 
-/// A wait with a waker of its own.
-struct Task {
-    wait: Acquire<Arc<Breaker>>,
-    wakes: Arc<Wakes>,
-    polls: usize,
-}
-
-impl Task {
-    fn of(wait: Acquire<Arc<Breaker>>) -> Self {
-        Self { wait, wakes: Arc::default(), polls: 0 }
-    }
-
-    fn new(breaker: &Arc<Breaker>) -> Self {
-        Self::of(Acquire::new(Arc::clone(breaker), ()))
-    }
-
-    /// Polled, and found pending.
-    #[track_caller]
-    fn joined(breaker: &Arc<Breaker>) -> Self {
-        Self::new(breaker).pending()
-    }
-
-    #[track_caller]
-    fn pending(mut self) -> Self {
-        assert!(self.poll().is_pending());
-        self
-    }
-
-    fn poll(&mut self) -> Answer {
-        self.poll_with(&Waker::from(Arc::clone(&self.wakes)))
-    }
-
-    fn poll_with(&mut self, waker: &Waker) -> Answer {
-        self.polls += 1;
-        Pin::new(&mut self.wait).poll(&mut Context::from_waker(waker))
-    }
-
-    fn wakes(&self) -> usize {
-        self.wakes.0.load(Ordering::SeqCst)
-    }
-
-    /// Polled if it has been woken since the last time, as an executor would.
-    fn run(&mut self) -> Answer {
-        if self.wakes.0.swap(0, Ordering::SeqCst) > 0 { self.poll() } else { Poll::Pending }
-    }
-
-    #[track_caller]
-    fn granted(&mut self) -> Held {
-        granted(self.run())
-    }
-}
-
+/// Polled, and found pending.
 #[track_caller]
-fn granted(answer: Answer) -> Held {
-    match answer {
-        Poll::Ready(Ok(permit)) => permit,
-        other => panic!("{other:?}"),
-    }
-}
-
-#[track_caller]
-fn refused(answer: Answer) -> AcquireError {
-    match answer {
-        Poll::Ready(Err(error)) => error,
-        other => panic!("{other:?}"),
-    }
+fn joined(breaker: &Arc<Breaker>) -> Task<Acquire<Arc<Breaker>>> {
+    unpolled(breaker).pending()
 }
 
 fn timed_out(ready_at: Instant) -> AcquireError {
     AcquireError::TimedOut { ready_at, name: Name(None) }
-}
-
-/// Runs `f` on a thread of its own, and fails if it takes longer than 2 minutes.
-fn watched<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
-    let (done, watchdog) = mpsc::channel();
-    let thread = thread::spawn(move || {
-        let answer = f();
-        let _nobody_listens = done.send(());
-        answer
-    });
-    let timed_out = Err(mpsc::RecvTimeoutError::Timeout);
-    assert_ne!(watchdog.recv_timeout(Duration::from_secs(120)), timed_out, "somebody still waits");
-    thread.join().expect("the watched test failed")
 }
 
 mod the_break {
@@ -187,7 +99,7 @@ mod the_break {
     #[test]
     fn the_end_of_the_break_is_waited_for_and_not_a_moment_less() {
         let (breaker, clock) = open(brittle());
-        let mut task = Task::joined(&breaker);
+        let mut task = joined(&breaker);
         clock.set_now(at(100).saturating_sub(Duration::from_nanos(1)));
         assert!(task.poll().is_pending());
         ring(&clock, at(100));
@@ -198,7 +110,7 @@ mod the_break {
     #[test]
     fn while_it_is_closed_nobody_waits() {
         let (breaker, _clock) = shared(brittle());
-        let held: Vec<_> = (0..100).map(|_| granted(Task::new(&breaker).poll())).collect();
+        let held: Vec<_> = (0..100).map(|_| granted(unpolled(&breaker).poll())).collect();
         assert!(!held.iter().any(Permit::is_probe));
         assert_eq!(breaker.stats().waited, 0);
     }
@@ -206,7 +118,7 @@ mod the_break {
     #[test]
     fn a_probe_that_fails_makes_the_line_wait_for_the_next_break() {
         let (breaker, clock, probe) = half_open(brittle());
-        let mut task = Task::joined(&breaker);
+        let mut task = joined(&breaker);
         probe.failure();
         assert!(task.run().is_pending());
         ring(&clock, at(200));
@@ -217,7 +129,7 @@ mod the_break {
     #[test]
     fn a_failure_that_opens_it_again_has_its_hint_respected() {
         let (breaker, clock, probe) = half_open(brittle());
-        let mut task = Task::joined(&breaker);
+        let mut task = joined(&breaker);
         probe.report(Outcome::Failure { retry_after: Some(ms(1_000)) });
         assert!(task.run().is_pending());
         ring(&clock, at(1_100));
@@ -230,7 +142,7 @@ mod the_break {
             let (breaker, clock) = shared(brittle());
             clock.set_now(at(1_000_000_000));
             permit(&breaker).failure();
-            let mut head = Task::joined(&breaker);
+            let mut head = joined(&breaker);
             clock.set_now(at(5));
             // Nobody's alarm rings at a time that is to come again in eleven days; whoever asks tells.
             if by_waiting {
@@ -254,7 +166,7 @@ mod order {
     #[test]
     fn first_come_first_served() {
         let (breaker, clock) = open(brittle());
-        let mut tasks: Vec<_> = (0..5).map(|_| Task::joined(&breaker)).collect();
+        let mut tasks: Vec<_> = (0..5).map(|_| joined(&breaker)).collect();
         ring(&clock, at(100));
         for first in 0..5 {
             // Asked in the wrong order.
@@ -269,11 +181,11 @@ mod order {
     #[test]
     fn a_newcomer_does_not_overtake_who_waits() {
         let (breaker, clock) = open(brittle());
-        let mut head = Task::joined(&breaker);
+        let mut head = joined(&breaker);
         clock.advance(ms(200));
         let full = TryAcquireError::HalfOpenFull { name: Name(None) };
         assert_eq!(breaker.try_acquire().unwrap_err(), full);
-        let mut later = Task::joined(&breaker);
+        let mut later = joined(&breaker);
         drop(head.granted());
         assert_eq!(breaker.try_acquire().unwrap_err(), full);
         drop(later.granted());
@@ -283,7 +195,7 @@ mod order {
     #[test]
     fn with_three_places_three_go_and_the_fourth_when_one_is_back() {
         let (breaker, clock) = open(brittle().probes(3));
-        let mut tasks: Vec<_> = (0..5).map(|_| Task::joined(&breaker)).collect();
+        let mut tasks: Vec<_> = (0..5).map(|_| joined(&breaker)).collect();
         ring(&clock, at(100));
         let mut held = vec![tasks[0].granted()];
         assert_eq!([1, 2, 3, 4].map(|i| tasks[i].wakes()), [1, 1, 0, 0], "as many as can go");
@@ -302,7 +214,7 @@ mod order {
     fn threads_and_tasks_stand_in_one_line() {
         watched(|| {
             let (breaker, clock, probe) = half_open(brittle());
-            let mut first = Task::joined(&breaker);
+            let mut first = joined(&breaker);
             let second = thread::spawn({
                 let breaker = Arc::clone(&breaker);
                 move || Acquire::new(breaker, ()).wait()
@@ -310,7 +222,7 @@ mod order {
             while breaker.stats().waiting < 2 {
                 thread::yield_now();
             }
-            let mut third = Task::joined(&breaker);
+            let mut third = joined(&breaker);
             drop(probe);
             assert!(third.poll().is_pending());
             drop(first.granted());
@@ -326,7 +238,7 @@ mod order {
     #[test]
     fn it_counts_who_waited_and_for_how_long() {
         let (breaker, clock, probe) = half_open(brittle());
-        let (mut one, two) = (Task::joined(&breaker), Task::joined(&breaker));
+        let (mut one, two) = (joined(&breaker), joined(&breaker));
         assert_eq!(breaker.stats().waiting, 2);
         clock.advance(ms(50));
         drop(probe);
@@ -339,11 +251,11 @@ mod order {
     #[test]
     fn a_wait_is_counted_once_however_often_it_looks() {
         let (breaker, clock) = shared(brittle().counted(true));
-        granted(Task::new(&breaker).poll()).failure();
-        let mut served = Task::joined(&breaker);
+        granted(unpolled(&breaker).poll()).failure();
+        let mut served = joined(&breaker);
         let wait = Acquire::new(Arc::clone(&breaker), ());
         assert_eq!(refused(Task::of(wait.timeout(ms(9))).poll()), timed_out(at(100)));
-        let dropped = Task::joined(&breaker);
+        let dropped = joined(&breaker);
         assert!(served.poll().is_pending());
         drop(dropped);
         assert!(breaker.try_acquire().is_err());
@@ -361,7 +273,7 @@ mod events {
     fn a_probe_that_is_dropped_ignored_or_succeeds_passes_its_place_on_at_once() {
         for report in [drop, Permit::ignore, Permit::success] as [fn(Held); 3] {
             let (breaker, _clock, probe) = half_open(brittle());
-            let (mut next, after) = (Task::joined(&breaker), Task::joined(&breaker));
+            let (mut next, after) = (joined(&breaker), joined(&breaker));
             report(probe);
             assert_eq!((next.wakes(), after.wakes()), (1, 0));
             assert!(next.granted().is_probe());
@@ -371,7 +283,7 @@ mod events {
     #[test]
     fn the_place_of_a_lost_probe_is_had_at_its_timeout_without_any_event() {
         let (breaker, clock, lost) = half_open(brittle().probe_timeout(ms(500)));
-        let (mut next, mut after) = (Task::joined(&breaker), Task::joined(&breaker));
+        let (mut next, mut after) = (joined(&breaker), joined(&breaker));
         clock.set_now(at(599));
         assert!(next.poll().is_pending());
         ring(&clock, at(600));
@@ -390,7 +302,7 @@ mod events {
         let (breaker, clock, _lost) = half_open(brittle().probes(2).probe_timeout(ms(500)));
         clock.advance(ms(50));
         let _also_lost = permit(&breaker);
-        let mut tasks: Vec<_> = (0..3).map(|_| Task::joined(&breaker)).collect();
+        let mut tasks: Vec<_> = (0..3).map(|_| joined(&breaker)).collect();
         ring(&clock, at(600));
         let _lost_by_a_waiter = tasks[0].granted();
         assert!(tasks[1].run().is_pending());
@@ -405,7 +317,7 @@ mod events {
     fn closing_releases_all() {
         for backwards in [false, true] {
             let (breaker, _clock, probe) = half_open(brittle().close_after(1));
-            let mut tasks: Vec<_> = (0..1_000).map(|_| Task::joined(&breaker)).collect();
+            let mut tasks: Vec<_> = (0..1_000).map(|_| joined(&breaker)).collect();
             probe.success();
             if backwards {
                 tasks.reverse();
@@ -421,7 +333,7 @@ mod events {
                 }
                 assert!(held > before, "somebody is stuck");
             }
-            assert!(tasks.iter().all(|task| task.polls <= 3));
+            assert!(tasks.iter().all(|task| task.polls() <= 3));
             assert_nobody_waits(&breaker);
         }
     }
@@ -430,7 +342,7 @@ mod events {
     fn who_is_forced_open_waits_for_the_reset() {
         let (breaker, clock) = shared(brittle());
         breaker.force_open();
-        let mut tasks: Vec<_> = (0..10).map(|_| Task::joined(&breaker)).collect();
+        let mut tasks: Vec<_> = (0..10).map(|_| joined(&breaker)).collect();
         assert_eq!(clock.next_alarm(), None);
         clock.advance(Duration::from_secs(1_000_000));
         assert!(tasks.iter_mut().all(|task| task.poll().is_pending()));
@@ -443,7 +355,7 @@ mod events {
     fn who_is_forced_open_while_others_wait_keeps_them_until_it_is_closed() {
         for force_closed in [false, true] {
             let (breaker, clock) = open(brittle());
-            let mut task = Task::joined(&breaker);
+            let mut task = joined(&breaker);
             breaker.force_open();
             clock.advance(ms(200));
             assert!(task.run().is_pending());
@@ -461,7 +373,7 @@ mod events {
     fn ramping_up_lets_those_who_wait_through_one_step_at_a_time() {
         let config = brittle().close_after(1).ramp_up(0.1, Duration::from_secs(10));
         let (breaker, clock, probe) = half_open(config);
-        let mut tasks: Vec<_> = (0..4).map(|_| Task::joined(&breaker)).collect();
+        let mut tasks: Vec<_> = (0..4).map(|_| joined(&breaker)).collect();
         probe.success();
         // A hundredth of the ramp apart, from the moment at which it closed.
         for (task, due) in tasks.iter_mut().zip([100, 200, 300, 400]) {
@@ -477,7 +389,7 @@ mod events {
     fn the_end_of_the_ramp_lets_everybody_through() {
         let config = brittle().close_after(1).ramp_up(0.1, Duration::from_secs(10));
         let (breaker, clock, probe) = half_open(config);
-        let mut tasks: Vec<_> = (0..40).map(|_| Task::joined(&breaker)).collect();
+        let mut tasks: Vec<_> = (0..40).map(|_| joined(&breaker)).collect();
         probe.success();
         drop(tasks[0].granted());
         clock.advance(Duration::from_secs(10));
@@ -495,7 +407,7 @@ mod events {
     fn a_wait_that_is_dropped_waiting_or_woken_passes_its_turn_on() {
         for woken in [false, true] {
             let (breaker, _clock, probe) = half_open(brittle());
-            let (head, mut next) = (Task::joined(&breaker), Task::joined(&breaker));
+            let (head, mut next) = (joined(&breaker), joined(&breaker));
             if woken {
                 drop(probe);
                 assert_eq!((head.wakes(), next.wakes()), (1, 0));
@@ -512,7 +424,7 @@ mod events {
     #[test]
     fn when_all_are_dropped_nothing_is_left() {
         let (breaker, clock) = open(brittle());
-        let tasks: Vec<_> = (0..9).map(|_| Task::joined(&breaker)).collect();
+        let tasks: Vec<_> = (0..9).map(|_| joined(&breaker)).collect();
         drop(tasks);
         assert_eq!(clock.next_alarm(), None);
         clock.advance(ms(100));
@@ -539,7 +451,7 @@ mod limits {
     #[test]
     fn a_deadline_while_a_probe_is_in_flight_comes_when_it_comes() {
         let (breaker, clock, probe) = half_open(brittle());
-        let mut head = Task::joined(&breaker);
+        let mut head = joined(&breaker);
         let wait = Acquire::new(Arc::clone(&breaker), ()).timeout(ms(50));
         let mut task = Task::of(wait).pending();
         assert_eq!(clock.next_alarm(), Some(at(150)));
@@ -553,7 +465,7 @@ mod limits {
     #[test]
     fn a_deadline_behind_more_than_there_are_probes_comes_when_it_comes() {
         let (breaker, clock) = open(brittle());
-        let mut head = Task::joined(&breaker);
+        let mut head = joined(&breaker);
         let wait = || Acquire::new(Arc::clone(&breaker), ());
         assert_eq!(refused(Task::of(wait().timeout(ms(99))).poll()), timed_out(at(100)));
         // The first may report at any time after the break.
@@ -580,8 +492,8 @@ mod limits {
     #[test]
     fn a_full_line_refuses_at_once() {
         let (breaker, _clock) = open(brittle().max_waiters(2).name("quotes"));
-        let _line = [Task::joined(&breaker), Task::joined(&breaker)];
-        let refusal = refused(Task::new(&breaker).poll());
+        let _line = [joined(&breaker), joined(&breaker)];
+        let refusal = refused(unpolled(&breaker).poll());
         let name = Name(Some("quotes"));
         assert_eq!(refusal, AcquireError::LineFull { max_waiters: 2, name });
         assert_eq!(refusal.to_string(), "circuit breaker `quotes`: 2 requests wait already");
@@ -591,10 +503,10 @@ mod limits {
     fn with_no_room_to_wait_only_what_is_there_is_given() {
         let (breaker, clock) = open(brittle().max_waiters(0));
         let full = AcquireError::LineFull { max_waiters: 0, name: Name(None) };
-        assert_eq!(refused(Task::new(&breaker).poll()), full);
+        assert_eq!(refused(unpolled(&breaker).poll()), full);
         clock.advance(ms(100));
-        let probe = granted(Task::new(&breaker).poll());
-        assert_eq!(refused(Task::new(&breaker).poll()), full);
+        let probe = granted(unpolled(&breaker).poll());
+        assert_eq!(refused(unpolled(&breaker).poll()), full);
         drop(probe);
         assert_nobody_waits(&breaker);
     }
@@ -602,18 +514,6 @@ mod limits {
 
 mod foreign_code {
     use super::*;
-
-    struct OnWake<F>(F);
-
-    impl<F: Fn() + Send + Sync + 'static> Wake for OnWake<F> {
-        fn wake(self: Arc<Self>) {
-            self.0();
-        }
-    }
-
-    fn on_wake(f: impl Fn() + Send + Sync + 'static) -> Waker {
-        Waker::from(Arc::new(OnWake(f)))
-    }
 
     /// One whose callback is `f`, and is given the breaker.
     fn telling(
@@ -641,11 +541,11 @@ mod foreign_code {
         ];
         for (event, report) in reports.into_iter().enumerate() {
             let (breaker, clock, probe) = half_open(brittle());
-            let mut broken = Task::new(&breaker);
+            let mut broken = unpolled(&breaker);
             assert!(
                 broken.poll_with(&on_wake(|| panic!("a broken waker, as intended"))).is_pending()
             );
-            let mut next = Task::joined(&breaker);
+            let mut next = joined(&breaker);
             report(&breaker, probe);
             if event == 1 {
                 assert!(next.run().is_pending());
@@ -659,7 +559,7 @@ mod foreign_code {
     #[test]
     fn a_waker_may_use_the_breaker() {
         let (breaker, _clock, probe) = half_open(brittle());
-        let mut task = Task::new(&breaker);
+        let mut task = unpolled(&breaker);
         let inner = Arc::clone(&breaker);
         let uses = on_wake(move || {
             assert!(inner.try_acquire().is_err(), "it does not overtake");
@@ -695,7 +595,7 @@ mod foreign_code {
                 }
             });
             permit(&breaker).failure();
-            let mut task = Task::joined(&breaker);
+            let mut task = joined(&breaker);
             ring(&clock, at(100));
             // The change is made by somebody who waits.
             let probe = task.granted();
@@ -772,12 +672,12 @@ mod foreign_code {
         for kind in 0..3 {
             let (breaker, clock) = panicking(Phase::HalfOpen, brittle());
             permit(&breaker).failure();
-            let mut task = (kind == 1).then(|| Task::joined(&breaker));
-            let next = task.is_some().then(|| Task::joined(&breaker));
+            let mut task = (kind == 1).then(|| joined(&breaker));
+            let next = task.is_some().then(|| joined(&breaker));
             clock.advance(ms(200));
             assert!(panics(|| match &mut task {
                 None if kind == 0 => drop(permit(&breaker)),
-                None => drop(granted(Task::new(&breaker).poll())),
+                None => drop(granted(unpolled(&breaker).poll())),
                 Some(task) => drop(task.granted()),
             }));
             drop(task);
@@ -795,7 +695,7 @@ mod foreign_code {
         permit(&breaker).failure();
         clock.advance(ms(100));
         let probe = permit(&breaker);
-        let mut tasks = [Task::joined(&breaker), Task::joined(&breaker)];
+        let mut tasks = [joined(&breaker), joined(&breaker)];
         assert!(panics(|| probe.success()));
         tasks.iter_mut().for_each(|task| drop(task.granted()));
         assert_nobody_waits(&breaker);
@@ -820,10 +720,9 @@ mod foreign_code {
         permit(&breaker).failure();
         let wait = Acquire::new(Arc::clone(&breaker), ()).deadline(at(1_000_100));
         let mut head = Task::of(wait).pending();
-        let mut next = Task::joined(&breaker);
+        let mut next = joined(&breaker);
         // Its deadline is moved to the past of a clock that has stepped back.
-        head.wait = std::mem::replace(&mut head.wait, Acquire::new(Arc::clone(&breaker), ()))
-            .deadline(at(3));
+        head = head.with(|wait| wait.deadline(at(3)));
         clock.set_now(at(5));
         assert!(panics(|| drop(head.poll())));
         drop(head);
@@ -853,7 +752,7 @@ mod foreign_code {
         clock.advance(ms(100));
         // Of a probe: its place is free, and those in line are told.
         let probe = permit(&breaker);
-        let mut task = Task::joined(&breaker);
+        let mut task = joined(&breaker);
         broken.store(true, Ordering::SeqCst);
         assert!(panics(|| probe.failure()));
         let seen = breaker.metrics();
@@ -982,12 +881,12 @@ mod changes {
         let mut cx = Context::from_waker(&waker);
         assert!(Pin::new(&mut changes).poll_next(&mut cx).is_pending());
         breaker.reset();
-        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+        assert_eq!(wakes.count(), 1);
         // Taken otherwise meanwhile.
         assert!(changes.try_next().is_some());
         assert!(Pin::new(&mut changes).poll_next(&mut cx).is_pending());
         breaker.reset();
-        assert_eq!(wakes.0.load(Ordering::SeqCst), 2);
+        assert_eq!(wakes.count(), 2);
         assert!(matches!(Pin::new(&mut changes).poll_next(&mut cx), Poll::Ready(Some(_))));
         assert!(Pin::new(&mut changes).poll_next(&mut cx).is_pending());
         let mut other = breaker.changes();
@@ -1046,7 +945,7 @@ mod changes {
         let mut changes = breaker.changes();
         clock.set_now(at(1_000_000));
         permit(&breaker).failure();
-        let mut task = Task::joined(&breaker);
+        let mut task = joined(&breaker);
         clock.set_now(at(5));
         assert!(task.poll().is_pending());
         ring(&clock, at(105));

@@ -10,12 +10,8 @@
 #![cfg(not(loom))]
 
 use std::cell::Cell;
-use std::future::Future;
-use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use steadfast_circuit_breaker::state::{
@@ -23,9 +19,8 @@ use steadfast_circuit_breaker::state::{
 };
 use steadfast_circuit_breaker::{Acquire, AcquireError, CircuitBreaker, Config, Permit};
 use steadfast_core::{Clock, Instant, ManualClock};
+use steadfast_test_support::waits::{Deed, Entry, Line, Until, Waiter, actor, run_all, to_alarm};
 
-/// How many actors there are.
-pub const ACTORS: usize = 4;
 /// Time ends in the middle of all times here: at their very end there is no alarm for a later one.
 pub const END: u64 = u64::MAX / 2;
 
@@ -48,20 +43,7 @@ pub struct Setup {
     pub at: u64,
 }
 
-/// Until when an actor waits, in nanoseconds.
-#[derive(Debug, Clone, Copy)]
-pub enum Until {
-    /// For ever.
-    Ever,
-    /// For so long from its next poll.
-    Timeout(u64),
-    /// Until so long from now.
-    Deadline(u64),
-    /// A deadline that was so long ago.
-    Past(u64),
-}
-
-/// What can happen. Actors are counted modulo [`ACTORS`].
+/// What can happen. Actors are counted modulo [`ACTORS`](steadfast_test_support::waits::ACTORS).
 #[derive(Debug, Clone, Copy)]
 pub enum Op {
     /// The actor drops what it has and begins a wait.
@@ -122,65 +104,9 @@ pub fn run(setup: Setup, ops: &[Op]) {
     }
 }
 
-/// Counts wakes.
-#[derive(Default)]
-struct Wakes(AtomicU32);
-
-impl Wakes {
-    fn count(&self) -> u32 {
-        // ORDERING: Relaxed; one thread counts and looks.
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        // ORDERING: Relaxed; one thread counts and looks.
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 type Breaker = CircuitBreaker<ManualClock>;
 type Holder = Arc<Breaker>;
-
-enum Actor {
-    Idle,
-    Waits(Box<Waiter>),
-    Holds(Permit<Holder>, Pass),
-}
-
-/// Somebody with a wait.
-struct Waiter {
-    wait: Acquire<Holder>,
-    timeout: Option<Duration>,
-    deadline: Instant,
-    /// Whether it ever had a limit: [`Instant::MAX`] can be one.
-    limited: bool,
-    wakes: Arc<Wakes>,
-    /// Of `wakes`: those before the last poll, and those that were accounted for.
-    before: u32,
-    known: u32,
-    /// It was woken because there is a place for it and all before it, and nothing has changed that.
-    called: bool,
-    /// It may have been called before something changed.
-    doubtful: bool,
-}
-
-impl Waiter {
-    fn is_awake(&self) -> bool {
-        self.wakes.count() > self.before
-    }
-
-    fn resolve(&mut self, now: Instant) {
-        if let Some(timeout) = self.timeout.take() {
-            self.deadline = now.saturating_add(timeout);
-        }
-    }
-
-    fn is_late(&self, now: Instant) -> bool {
-        self.limited && now >= self.deadline
-    }
-}
+type Waiting = Line<Acquire<Holder>, (), (Permit<Holder>, Pass)>;
 
 /// What somebody who asks is to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,36 +118,15 @@ enum Told {
     Pending,
 }
 
-/// What was done, as far as it says who may be woken by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
-    /// Somebody came, looked or left.
-    Settle,
-    /// Time passed.
-    Time,
-    /// The breaker changed,
-    Change,
-    /// for everybody.
-    All,
-    /// Nothing that concerns the line.
-    Nothing,
-}
-
 struct Model {
     breaker: Holder,
     clock: ManualClock,
     /// What the breaker is to be.
     machine: State<Box<[Cell<u64>]>>,
     setup: Setup,
-    actors: [Actor; ACTORS],
-    /// Who waits, in order.
-    line: Vec<usize>,
+    /// What the actors have, and who of them waits.
+    line: Waiting,
     waited: u64,
-    wake_ups: u64,
-    /// The greatest time seen.
-    latest: Instant,
-    /// The clock stepped back, and the alarm may be that of before.
-    disturbed: bool,
 }
 
 impl Model {
@@ -245,12 +150,8 @@ impl Model {
             clock,
             machine: State::new(terms, words).expect("just enough"),
             setup,
-            actors: [const { Actor::Idle }; ACTORS],
-            line: Vec::new(),
+            line: Line::new(now),
             waited: 0,
-            wake_ups: 0,
-            latest: now,
-            disturbed: false,
         }
     }
 
@@ -258,22 +159,7 @@ impl Model {
         self.clock.now()
     }
 
-    fn waiter(&self, i: usize) -> &Waiter {
-        match &self.actors[i] {
-            Actor::Waits(waiter) => waiter,
-            _ => panic!("whoever is in line has a wait"),
-        }
-    }
-
-    fn waiter_mut(&mut self, i: usize) -> &mut Waiter {
-        match &mut self.actors[i] {
-            Actor::Waits(waiter) => waiter,
-            _ => panic!("whoever is in line has a wait"),
-        }
-    }
-
     fn step(&mut self, op: Op) {
-        let actor = |actor: u8| usize::from(actor) % ACTORS;
         let deed = match op {
             Op::Begin { actor: i, until, polled } => {
                 let deed = self.drop_it(actor(i));
@@ -285,10 +171,9 @@ impl Model {
                 Deed::Settle
             }
             Op::Poll { actor: i, moved } => {
-                if let Actor::Waits(waiter) = &mut self.actors[actor(i)] {
+                if let Some(waiter) = self.line.actors.waits_mut(actor(i)) {
                     if moved {
-                        // Nobody is deaf meanwhile: it is polled at once.
-                        (waiter.wakes, waiter.before, waiter.known) = (Arc::default(), 0, 0);
+                        waiter.moves();
                     }
                     self.poll(actor(i));
                 }
@@ -296,14 +181,18 @@ impl Model {
             }
             Op::Limit { actor: i, until } => {
                 let now = self.now();
-                if let Actor::Waits(waiter) = &mut self.actors[actor(i)] {
-                    limit(waiter, Acquire::new(Arc::clone(&self.breaker), ()), until, now);
+                if let Some(waiter) = self.line.actors.waits_mut(actor(i)) {
+                    waiter.limit(until.ns(), now, Acquire::timeout, Acquire::deadline);
                     self.poll(actor(i));
                 }
                 Deed::Settle
             }
             Op::Run(first) => {
-                self.run_all(actor(first));
+                let awake = |model: &Self| model.line.actors.first_awake(actor(first));
+                run_all(self, awake, |model, i| {
+                    model.poll(i);
+                    model.check(Deed::Settle);
+                });
                 Deed::Settle
             }
             Op::Drop(i) => self.drop_it(actor(i)),
@@ -335,16 +224,16 @@ impl Model {
                 Deed::Time
             }
             Op::ToAlarm(more) => {
-                let Some(next) = self.clock.next_alarm() else { return };
-                let at = next.as_nanos().saturating_add_signed(more.into()).min(END);
-                self.clock.set_now(Instant::from_nanos(at).max(self.now()));
+                if !to_alarm(&self.clock, more, END) {
+                    return;
+                }
                 Deed::Time
             }
             Op::StepBack(ns) => {
                 // Together less than what makes a breaker begin its break anew.
                 self.clock.set_now(self.now().saturating_sub(Duration::from_nanos(ns.into())));
-                self.disturbed = true;
-                self.doubt();
+                self.line.disturbed = true;
+                self.line.doubt();
                 Deed::Nothing
             }
         };
@@ -355,60 +244,21 @@ impl Model {
         if effects == Effects::NONE {
             return Deed::Nothing;
         }
-        self.doubt();
+        self.line.doubt();
         if effects.wake == Whom::All { Deed::All } else { Deed::Change }
     }
 
-    /// Who was called is so no more for certain.
-    fn doubt(&mut self) {
-        for actor in &mut self.actors {
-            if let Actor::Waits(waiter) = actor {
-                waiter.doubtful |= waiter.is_awake();
-                waiter.called = false;
-            }
-        }
-    }
-
     fn begin(&mut self, i: usize, until: Until) {
-        let mut waiter = Box::new(Waiter {
-            wait: Acquire::new(Arc::clone(&self.breaker), ()),
-            timeout: None,
-            deadline: Instant::MAX,
-            limited: false,
-            wakes: Arc::default(),
-            before: 0,
-            known: 0,
-            called: false,
-            doubtful: false,
-        });
-        if !matches!(until, Until::Ever) {
-            let spare = Acquire::new(Arc::clone(&self.breaker), ());
-            limit(&mut waiter, spare, until, self.now());
-        }
-        self.actors[i] = Actor::Waits(waiter);
-    }
-
-    /// As an executor would: whoever is awake is polled, and woken by that or asleep afterwards.
-    fn run_all(&mut self, first: usize) {
-        for _ in 0..3 * ACTORS {
-            let awake = |&i: &usize| match &self.actors[i] {
-                Actor::Waits(waiter) => waiter.is_awake(),
-                _ => false,
-            };
-            let Some(i) = (first..first + ACTORS).map(|i| i % ACTORS).find(awake) else { return };
-            self.poll(i);
-            self.check(Deed::Settle);
-        }
-        panic!("somebody is woken again and again");
+        let wait = Acquire::new(Arc::clone(&self.breaker), ());
+        let (until, now) = (until.ns(), self.now());
+        let waiter = Waiter::new(wait, ());
+        let waiter = waiter.limited(until, now, Acquire::timeout, Acquire::deadline);
+        self.line.actors.wait(i, waiter);
     }
 
     fn poll(&mut self, i: usize) {
         let now = self.now();
-        let waiter = self.waiter_mut(i);
-        waiter.before = waiter.wakes.count();
-        waiter.known = waiter.before;
-        let waker = Waker::from(Arc::clone(&waiter.wakes));
-        let answer = Pin::new(&mut waiter.wait).poll(&mut Context::from_waker(&waker));
+        let answer = self.line.actors.waiter_mut(i).poll();
         let told = match &answer {
             Poll::Pending => Told::Pending,
             Poll::Ready(Ok(permit)) => Told::Permit { is_probe: permit.is_probe() },
@@ -420,16 +270,22 @@ impl Model {
                 Told::LineFull
             }
         };
-        let (expected, pass) = match self.line.iter().position(|&other| other == i) {
+        let (expected, pass) = match self.line.place_of(i) {
             None => self.came(i, now),
-            Some(place) => self.looked(i, place, told, now),
+            Some(place) => self.looked(place, told, now),
         };
-        assert_eq!(told, expected, "{i}, line {:?}, at {now:?}, {:?}", self.line, self.machine);
+        assert_eq!(
+            told,
+            expected,
+            "{i}, line {:?}, at {now:?}, {:?}",
+            self.line.order(),
+            self.machine
+        );
         if let Poll::Ready(result) = answer {
-            self.actors[i] = match (result, pass) {
-                (Ok(permit), Some(pass)) => Actor::Holds(permit, pass),
-                _ => Actor::Idle,
-            };
+            self.line.actors.leave(i);
+            if let (Ok(permit), Some(pass)) = (result, pass) {
+                self.line.actors.hold(i, (permit, pass));
+            }
         }
     }
 
@@ -443,8 +299,8 @@ impl Model {
 
     /// A first poll: the answer is certain.
     fn came(&mut self, i: usize, now: Instant) -> (Told, Option<Pass>) {
-        let waiter = self.waiter_mut(i);
-        if waiter.timeout.is_none() && now > waiter.deadline {
+        let waiter = self.line.actors.waiter_mut(i);
+        if waiter.came_late(now) {
             return (Told::TimedOut { ready_at: self.alone(now) }, None);
         }
         waiter.resolve(now);
@@ -453,20 +309,15 @@ impl Model {
         if pass.is_some() {
             return (told, pass);
         }
-        let Waiter { deadline, limited, .. } = *self.waiter(i);
-        let (ready_at, known) = match self.look(self.line.len(), now) {
-            Look::At(at) => (at, at != Instant::MAX),
-            Look::Event(_) => (now, false),
-            Look::Ready => (now, true),
+        let ready_at = match self.look(self.line.len(), now) {
+            Look::At(at) => Some(at).filter(|&at| at != Instant::MAX),
+            Look::Event(_) => None,
+            Look::Ready => Some(now),
         };
-        let max = usize::try_from(self.setup.max_waiters).expect("32 bits");
-        let told = if limited && (now >= deadline || (ready_at > deadline && known)) {
-            Told::TimedOut { ready_at: if known { ready_at } else { now } }
-        } else if self.line.len() >= max {
-            Told::LineFull
-        } else {
-            self.line.push(i);
-            Told::Pending
+        let told = match self.line.join(i, ready_at, self.setup.max_waiters, now) {
+            Entry::TimedOut { ready_at } => Told::TimedOut { ready_at },
+            Entry::LineFull => Told::LineFull,
+            Entry::Joined => Told::Pending,
         };
         (told, None)
     }
@@ -488,19 +339,19 @@ impl Model {
     }
 
     /// A poll of somebody in line.
-    fn looked(&mut self, i: usize, place: usize, told: Told, now: Instant) -> (Told, Option<Pass>) {
-        self.waiter_mut(i).resolve(now);
-        self.wake_ups += 1;
+    fn looked(&mut self, place: usize, told: Told, now: Instant) -> (Told, Option<Pass>) {
+        self.line.at_mut(place).resolve(now);
+        self.line.wake_ups += 1;
         let ready = self.is_ready(place, now);
-        let in_turn = self.line[..place].iter().all(|&ahead| self.waiter(ahead).called);
+        let in_turn = self.line.is_in_turn(place);
         let why = (place, now);
         let (expected, pass) = if matches!(told, Told::Permit { .. }) {
-            assert!(ready || self.waiter(i).doubtful, "let through out of turn: {why:?}");
+            assert!(ready || self.line.at(place).doubtful, "let through out of turn: {why:?}");
             self.waited += 1;
             self.ask(true, now)
         } else {
             assert!(!(ready && in_turn), "not let through in turn: {why:?}");
-            if self.waiter(i).is_late(now) {
+            if self.line.at(place).is_late(now) {
                 (Told::TimedOut { ready_at: self.alone(now) }, None)
             } else {
                 (Told::Pending, None)
@@ -508,15 +359,10 @@ impl Model {
         };
         if expected == Told::Pending {
             self.settled();
-            // If it was called, those after it are so no more, either.
-            for place in place..self.line.len() {
-                self.waiter_mut(self.line[place]).called = false;
-            }
-            self.waiter_mut(i).doubtful = false;
+            self.line.stays(place);
         } else {
             self.line.remove(place);
-            // The last of those called together settles for all.
-            if !self.line.iter().any(|&i| self.waiter(i).is_awake()) {
+            if !self.line.is_anybody_awake() {
                 self.settled();
             }
         }
@@ -526,38 +372,31 @@ impl Model {
     /// The alarm is that of now. Until the time of before has come again, a probe may begin whose lease
     /// ends before those of others.
     fn settled(&mut self) {
-        self.disturbed &= self.now() < self.latest;
+        self.line.disturbed &= self.now() < self.line.latest;
     }
 
     fn drop_it(&mut self, i: usize) -> Deed {
-        match mem::replace(&mut self.actors[i], Actor::Idle) {
-            Actor::Idle => Deed::Nothing,
-            Actor::Waits(_) => {
-                if let Some(place) = self.line.iter().position(|&other| other == i) {
-                    self.line.remove(place);
-                    self.settled();
-                }
-                Deed::Settle
-            }
-            Actor::Holds(permit, pass) => {
+        let place = self.line.place_of(i);
+        let waits = self.line.actors.waits(i).is_some();
+        if let Some(place) = place {
+            self.line.remove(place);
+            self.settled();
+        }
+        match self.line.actors.leave(i) {
+            Some((permit, pass)) => {
                 drop(permit);
                 self.reported(pass, Outcome::Ignored)
             }
+            None if waits => Deed::Settle,
+            None => Deed::Nothing,
         }
     }
 
     fn report(&mut self, i: usize, well: bool) -> Deed {
-        match mem::replace(&mut self.actors[i], Actor::Idle) {
-            Actor::Holds(permit, pass) => {
-                let outcome = if well { Outcome::Success } else { Outcome::FAILURE };
-                permit.report(outcome);
-                self.reported(pass, outcome)
-            }
-            other => {
-                self.actors[i] = other;
-                Deed::Nothing
-            }
-        }
+        let Some((permit, pass)) = self.line.actors.release(i) else { return Deed::Nothing };
+        let outcome = if well { Outcome::Success } else { Outcome::FAILURE };
+        permit.report(outcome);
+        self.reported(pass, outcome)
     }
 
     fn reported(&mut self, pass: Pass, outcome: Outcome) -> Deed {
@@ -577,16 +416,16 @@ impl Model {
             Ok(permit) => Told::Permit { is_probe: permit.is_probe() },
             Err(_) => Told::NotNow,
         };
-        assert_eq!(told, expected, "line {:?} at {now:?}, {:?}", self.line, self.machine);
+        assert_eq!(told, expected, "line {:?} at {now:?}, {:?}", self.line.order(), self.machine);
         if let (Ok(permit), Some(pass)) = (permit, pass) {
-            self.actors[i] = Actor::Holds(permit, pass);
+            self.line.actors.hold(i, (permit, pass));
         }
     }
 
     /// Everything that can be seen after `deed`.
     fn check(&mut self, deed: Deed) {
         let now = self.now();
-        self.latest = self.latest.max(now);
+        self.line.latest = self.line.latest.max(now);
         if self.line.is_empty() {
             self.settled();
             assert_eq!(self.clock.next_alarm(), None, "an alarm for nobody");
@@ -595,7 +434,7 @@ impl Model {
         assert_eq!(self.breaker.metrics().life, self.machine.life());
         let seen = self.breaker.stats();
         assert_eq!(seen.waiting as usize, self.line.len());
-        assert_eq!((seen.waited, seen.wake_ups), (self.waited, self.wake_ups));
+        assert_eq!((seen.waited, seen.wake_ups), (self.waited, self.line.wake_ups));
         self.check_who_was_woken(deed);
         self.check_who_sleeps(deed);
     }
@@ -603,18 +442,11 @@ impl Model {
     /// Nobody is woken without a reason.
     fn check_who_was_woken(&mut self, deed: Deed) {
         let now = self.now();
-        let mut newly = 0;
-        for place in 0..self.line.len() {
+        for (newly, place) in (1..).zip(self.line.newly_woken()) {
             let ready = self.is_ready(place, now);
             let over = !matches!(self.look(place, now), Look::At(_));
-            let disturbed = self.disturbed;
-            let waiter = self.waiter_mut(self.line[place]);
-            let count = waiter.wakes.count();
-            let was_awake = waiter.known > waiter.before;
-            if mem::replace(&mut waiter.known, count) == count || was_awake {
-                continue;
-            }
-            newly += 1;
+            let disturbed = self.line.disturbed;
+            let waiter = self.line.at_mut(place);
             let late = waiter.deadline <= now;
             let why = (place, now, deed);
             match deed {
@@ -638,75 +470,34 @@ impl Model {
     fn check_who_sleeps(&self, deed: Deed) {
         let now = self.now();
         let alarm = self.clock.next_alarm().unwrap_or(Instant::MAX);
-        let why = || {
-            let waiter = |&i: &usize| {
-                let waiter = self.waiter(i);
-                (i, waiter.deadline, waiter.called, waiter.is_awake())
-            };
-            let line: Vec<_> = self.line.iter().map(waiter).collect();
-            format!("{line:?} at {now:?} after {deed:?}, alarm {alarm:?}, {:?}", self.machine)
-        };
+        let line = || self.line.describe(&self.clock);
+        let why = || format!("{} after {deed:?}, {:?}", line(), self.machine);
         if deed == Deed::All {
-            let all = self.line.iter().all(|&i| self.waiter(i).is_awake());
-            assert!(all, "not all are told: {}", why());
+            assert!(self.line.is_everybody_awake(), "not all are told: {}", why());
         }
-        // Those called hold up their own places and nobody else.
-        if let Some(place) = self.line.iter().position(|&i| !self.waiter(i).called) {
-            let next = self.waiter(self.line[place]);
-            if !next.is_awake() {
-                let (ready, at) = match self.look(place, now) {
-                    Look::Ready => (true, now),
-                    Look::At(at) | Look::Event(at) => (false, at),
-                };
-                // On a clock that has stepped back it is that of a later lease.
-                let timed = self.disturbed && alarm < Instant::MAX;
-                assert!(!ready || timed, "a lost wake-up: {}", why());
-                let due = at.min(next.deadline);
-                assert!(due > now || due == Instant::MAX || timed, "too late: {}", why());
-                assert!(alarm <= due || self.disturbed, "no alarm for the next: {}", why());
-            }
+        if let Some((place, next)) = self.line.next_asleep() {
+            let (ready, at) = match self.look(place, now) {
+                Look::Ready => (true, now),
+                Look::At(at) | Look::Event(at) => (false, at),
+            };
+            // On a clock that has stepped back it is that of a later lease.
+            let timed = self.line.disturbed && alarm < Instant::MAX;
+            assert!(!ready || timed, "a lost wake-up: {}", why());
+            let due = at.min(next.deadline);
+            assert!(due > now || due == Instant::MAX || timed, "too late: {}", why());
+            assert!(alarm <= due || self.line.disturbed, "no alarm for the next: {}", why());
         }
-        let line = self.line.iter().map(|&i| self.waiter(i));
-        let (awake, asleep): (Vec<_>, Vec<_>) = line.partition(|waiter| waiter.is_awake());
-        let due = asleep.iter().map(|waiter| waiter.deadline).min().unwrap_or(Instant::MAX);
-        // Whoever was woken for its deadline sees to the others when it is polled or dropped.
-        let told = awake.iter().any(|waiter| waiter.deadline <= self.latest);
-        let timed = alarm <= due && (due > now || due == Instant::MAX);
-        assert!(told || timed || self.disturbed, "no alarm for a deadline: {}", why());
+        let seen_to = self.line.deadlines_are_seen_to(&self.clock);
+        assert!(seen_to, "no alarm for a deadline: {}", why());
     }
-}
-
-/// Gives a wait a limit. `spare` is put in its place meanwhile.
-fn limit(waiter: &mut Waiter, spare: Acquire<Holder>, until: Until, now: Instant) {
-    let ns = Duration::from_nanos;
-    waiter.limited = true;
-    (waiter.timeout, waiter.deadline) = match until {
-        Until::Ever => (None, Instant::MAX),
-        Until::Timeout(timeout) => (Some(ns(timeout)), Instant::MAX),
-        Until::Deadline(after) => (None, now.saturating_add(ns(after))),
-        Until::Past(before) => (None, now.saturating_sub(ns(before))),
-    };
-    let wait = mem::replace(&mut waiter.wait, spare);
-    waiter.wait = match waiter.timeout {
-        Some(timeout) => wait.timeout(timeout),
-        None => wait.deadline(waiter.deadline),
-    };
 }
 
 #[cfg(test)]
 mod properties {
     use proptest::prelude::*;
+    use steadfast_test_support::properties::{effort, until_soon};
 
     use super::*;
-
-    fn until() -> impl Strategy<Value = Until> {
-        prop_oneof![
-            4 => Just(Until::Ever),
-            2 => (0..20_u64).prop_map(Until::Timeout),
-            2 => (0..20_u64).prop_map(Until::Deadline),
-            1 => (0..20_u64).prop_map(Until::Past),
-        ]
-    }
 
     fn setups() -> impl Strategy<Value = Setup> {
         let begins = prop_oneof![Just(0), Just(1_000), any::<u64>()];
@@ -725,7 +516,7 @@ mod properties {
     }
 
     fn ops() -> impl Strategy<Value = Op> {
-        let begin = (any::<u8>(), until(), prop::bool::weighted(0.9))
+        let begin = (any::<u8>(), until_soon(), prop::bool::weighted(0.9))
             .prop_map(|(actor, until, polled)| Op::Begin { actor, until, polled });
         let poll =
             (any::<u8>(), any::<bool>()).prop_map(|(actor, moved)| Op::Poll { actor, moved });
@@ -733,7 +524,7 @@ mod properties {
         prop_oneof![
             12 => begin,
             8 => poll,
-            2 => (any::<u8>(), until()).prop_map(|(actor, until)| Op::Limit { actor, until }),
+            2 => (any::<u8>(), until_soon()).prop_map(|(actor, until)| Op::Limit { actor, until }),
             4 => any::<u8>().prop_map(Op::Run),
             3 => any::<u8>().prop_map(Op::Drop),
             8 => report.prop_map(|(actor, well)| Op::Report(actor, well)),
@@ -744,13 +535,6 @@ mod properties {
             6 => (-1..=1_i8).prop_map(Op::ToAlarm),
             2 => (0..30_u8).prop_map(Op::StepBack),
         ]
-    }
-
-    /// `PROPTEST_CASES` still scales the effort. No file remembers failures: what was learnt from
-    /// one belongs in `tests/waiting.rs`.
-    fn effort(times: u32) -> ProptestConfig {
-        let config = ProptestConfig::default();
-        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
     }
 
     #[test]

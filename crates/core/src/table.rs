@@ -513,6 +513,8 @@ mod tests {
     #![expect(clippy::redundant_closure_for_method_calls, reason = "`copied` has two meanings")]
     use std::rc::{Rc, Weak};
 
+    use steadfast_test_support::crowds::Crowds;
+
     use super::*;
 
     #[test]
@@ -632,33 +634,6 @@ mod tests {
         assert!(slots <= 128, "{slots}");
         table.forget_idle(|_| true);
         assert!(table.is_empty());
-    }
-
-    /// Few homes and few tags, so that most groups are full and many entries went past theirs.
-    #[derive(Clone, Copy)]
-    struct Crowds;
-
-    impl BuildHasher for Crowds {
-        type Hasher = Crowd;
-
-        fn build_hasher(&self) -> Crowd {
-            Crowd(0)
-        }
-    }
-
-    struct Crowd(u64);
-
-    impl std::hash::Hasher for Crowd {
-        fn write(&mut self, bytes: &[u8]) {
-            for &byte in bytes {
-                self.0 = self.0.wrapping_mul(31).wrapping_add(u64::from(byte));
-            }
-        }
-
-        fn finish(&self) -> u64 {
-            // The last home is near the end of sixteen groups.
-            (self.0 % 2) << 56 | ((self.0 % 3) * 5 + 4)
-        }
     }
 
     #[test]

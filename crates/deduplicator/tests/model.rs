@@ -684,6 +684,7 @@ fn sighting(first_seen: Option<u64>) -> Sighting {
 #[cfg(test)]
 mod properties {
     use proptest::prelude::*;
+    use steadfast_test_support::properties::{any_size, effort};
 
     use super::*;
 
@@ -700,10 +701,9 @@ mod properties {
     ];
 
     /// Any number, as likely small as large, and near the end of all numbers.
-    fn any_size() -> impl Strategy<Value = u64> {
+    fn sizes() -> impl Strategy<Value = u64> {
         prop_oneof![
-            3 => (0..=64_u32, any::<u64>())
-                .prop_map(|(bits, n)| n.checked_shr(64 - bits).unwrap_or(0)),
+            3 => any_size(64),
             1 => (0..9_u64).prop_map(|n| u64::MAX - n),
             1 => 0..3_u64,
         ]
@@ -717,14 +717,14 @@ mod properties {
 
     /// Mostly so that some are over when others come.
     fn lengths() -> impl Strategy<Value = u64> {
-        prop_oneof![8 => 1..60_u64, 1 => Just(1), 1 => 1..1_000_u64, 1 => any_size()]
+        prop_oneof![8 => 1..60_u64, 1 => Just(1), 1 => 1..1_000_u64, 1 => sizes()]
     }
 
     fn setups() -> impl Strategy<Value = Setup> {
         let kinds = prop::sample::select(KINDS.to_vec());
         let flags = (any::<bool>(), any::<bool>(), any::<bool>());
         let ttls = prop::option::weighted(0.7, lengths());
-        (capacities(), ttls, flags, kinds, any_size(), any_size()).prop_map(
+        (capacities(), ttls, flags, kinds, sizes(), sizes()).prop_map(
             |(capacity, ttl, (renews, is_wide, is_dense), kind, seed, at)| Setup {
                 capacity,
                 ttl,
@@ -741,10 +741,10 @@ mod properties {
     fn moves() -> impl Strategy<Value = Move> {
         prop_oneof![
             6 => (1..40_u64).prop_map(Move::On),
-            2 => any_size().prop_map(Move::On),
+            2 => sizes().prop_map(Move::On),
             3 => (1..40_u64).prop_map(Move::Back),
-            1 => any_size().prop_map(Move::Back),
-            1 => any_size().prop_map(Move::To),
+            1 => sizes().prop_map(Move::Back),
+            1 => sizes().prop_map(Move::To),
             6 => (any::<u16>(), -1..=1_i8).prop_map(|(index, by)| Move::Due(index, by)),
         ]
     }
@@ -789,10 +789,9 @@ mod properties {
     }
 
     /// So many of four parts of the usual number of cases.
-    fn effort(parts: u32) -> ProptestConfig {
-        let config = ProptestConfig::default();
-        let cases = (config.cases * parts).div_ceil(4);
-        ProptestConfig { cases, failure_persistence: None, ..config }
+    fn quarters(parts: u32) -> ProptestConfig {
+        let config = effort(parts);
+        ProptestConfig { cases: config.cases.div_ceil(4), ..config }
     }
 
     /// Old ids, positions of others that were forgotten, and new ids: holes are pushed out. Then the old
@@ -824,7 +823,7 @@ mod properties {
     }
 
     proptest! {
-        #![proptest_config(effort(4))]
+        #![proptest_config(quarters(4))]
 
         #[test]
         fn windows_do_what_the_oracle_says(
@@ -836,7 +835,7 @@ mod properties {
     }
 
     proptest! {
-        #![proptest_config(effort(2))]
+        #![proptest_config(quarters(2))]
 
         #[test]
         fn so_they_do_in_the_long_run(

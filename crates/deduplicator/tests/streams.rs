@@ -6,8 +6,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures::channel::mpsc;
@@ -16,22 +15,13 @@ use futures::stream::{self, FusedStream};
 use futures::{Stream, StreamExt};
 use steadfast_core::ManualClock;
 use steadfast_deduplicator::{Config, Deduplicator, Distinct, Id, Ids, SipKeys};
+use steadfast_test_support::task::Wakes;
 
 type Seen = Deduplicator<ManualClock>;
 
 fn seen(config: Config) -> (Arc<Seen>, ManualClock) {
     let clock = ManualClock::new();
     (Arc::new(config.build_with(clock.clone(), SipKeys::from_seed(1)).unwrap()), clock)
-}
-
-/// Counts wakes.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
 }
 
 #[test]
@@ -127,15 +117,15 @@ fn a_pending_read_is_woken_and_may_be_dropped() {
     let mut cx = Context::from_waker(&waker);
     assert_eq!(Pin::new(&mut ids).poll_next(&mut cx), Poll::Pending);
     sender.unbounded_send(1).unwrap();
-    assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+    assert_eq!(wakes.count(), 1);
     assert_eq!(Pin::new(&mut ids).poll_next(&mut cx), Poll::Ready(Some(1)));
 
     // A duplicate does not end the read, nor does it lose the waker.
     sender.unbounded_send(1).unwrap();
     assert_eq!(Pin::new(&mut ids).poll_next(&mut cx), Poll::Pending);
-    let woken = wakes.0.load(Ordering::SeqCst);
+    let woken = wakes.count();
     sender.unbounded_send(2).unwrap();
-    assert_eq!(wakes.0.load(Ordering::SeqCst), woken + 1);
+    assert_eq!(wakes.count(), woken + 1);
     assert_eq!(Pin::new(&mut ids).poll_next(&mut cx), Poll::Ready(Some(2)));
 
     // A read that is dropped loses nothing.

@@ -4,12 +4,10 @@
 #![cfg(all(feature = "std", not(loom)))]
 #![allow(missing_docs, reason = "tests")]
 
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak, mpsc};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -18,9 +16,13 @@ use steadfast_deduplicator::{
     Acquire, AcquireError, Acquired, Claim, Claims, Config, Duplicate, LeaseLost, SipKeys,
     TryAcquireError,
 };
+use steadfast_test_support::clocks::ring;
+use steadfast_test_support::task::{self, on_wake, refused};
+use steadfast_test_support::watch::watched;
 
 type Keyed<V = u32> = Claims<V, ManualClock>;
 type Held<V = u32> = Claim<Arc<Keyed<V>>>;
+type Task<V = u32> = task::Task<Acquire<Arc<Keyed<V>>>>;
 type Answer<V = u32> = Poll<Result<Acquired<Arc<Keyed<V>>>, AcquireError>>;
 
 const ID: &str = "key 17";
@@ -78,28 +80,12 @@ fn told<V: Copy>(answer: Answer<V>) -> V {
     }
 }
 
-#[track_caller]
-fn refused<V>(answer: Answer<V>) -> AcquireError {
-    match answer {
-        Poll::Ready(Err(error)) => error,
-        other => panic!("{other:?}"),
-    }
-}
-
 /// Nobody holds or waits for `ID`.
 #[track_caller]
 fn assert_free<V>(claims: &Keyed<V>) {
     assert_eq!(claims.in_flight(), 0, "C3");
     assert!(claims.try_acquire(ID).expect("nobody is at it").claim().is_some());
     assert_eq!(claims.in_flight(), 0, "C3");
-}
-
-/// Lets time pass until the next alarm, and a timer's slack at most beyond `due`.
-#[track_caller]
-fn ring(clock: &ManualClock, due: Instant) {
-    let alarm = clock.next_alarm().expect("somebody has an alarm");
-    assert!(alarm >= due && alarm <= due.saturating_add(ms(1)), "{alarm:?} for {due:?}");
-    clock.set_now(alarm);
 }
 
 /// Until a thread is in line whose deadline comes before all others.
@@ -110,84 +96,14 @@ fn await_deadline(clock: &ManualClock, deadline: Instant) {
     }
 }
 
-/// Counts wakes.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
+fn unpolled<V>(claims: &Arc<Keyed<V>>) -> Task<V> {
+    Task::of(Acquire::new(Arc::clone(claims), ID))
 }
 
-/// A wait with a waker of its own.
-struct Task<V = u32> {
-    wait: Acquire<Arc<Keyed<V>>>,
-    wakes: Arc<Wakes>,
-}
-
-impl<V> Task<V> {
-    fn of(wait: Acquire<Arc<Keyed<V>>>) -> Self {
-        Self { wait, wakes: Arc::default() }
-    }
-
-    fn new(claims: &Arc<Keyed<V>>) -> Self {
-        Self::of(Acquire::new(Arc::clone(claims), ID))
-    }
-
-    /// Polled, and found pending.
-    #[track_caller]
-    fn joined(claims: &Arc<Keyed<V>>) -> Self {
-        Self::new(claims).pending()
-    }
-
-    #[track_caller]
-    fn pending(mut self) -> Self {
-        assert!(self.poll().is_pending());
-        self
-    }
-
-    fn poll(&mut self) -> Answer<V> {
-        self.poll_with(&Waker::from(Arc::clone(&self.wakes)))
-    }
-
-    fn poll_with(&mut self, waker: &Waker) -> Answer<V> {
-        Pin::new(&mut self.wait).poll(&mut Context::from_waker(waker))
-    }
-
-    fn wakes(&self) -> usize {
-        self.wakes.0.load(Ordering::SeqCst)
-    }
-
-    /// Polled if it has been woken since the last time, as an executor would.
-    fn run(&mut self) -> Answer<V> {
-        if self.wakes.0.swap(0, Ordering::SeqCst) > 0 { self.poll() } else { Poll::Pending }
-    }
-}
-
-/// Runs `f` on a thread of its own, and fails if it takes longer than 2 minutes.
-fn watched<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
-    let (done, watchdog) = mpsc::channel();
-    let thread = thread::spawn(move || {
-        let answer = f();
-        let _nobody_listens = done.send(());
-        answer
-    });
-    let timed_out = Err(mpsc::RecvTimeoutError::Timeout);
-    assert_ne!(watchdog.recv_timeout(Duration::from_secs(120)), timed_out, "somebody still waits");
-    thread.join().expect("the watched test failed")
-}
-
-struct OnWake<F>(F);
-
-impl<F: Fn() + Send + Sync + 'static> Wake for OnWake<F> {
-    fn wake(self: Arc<Self>) {
-        self.0();
-    }
-}
-
-fn on_wake(f: impl Fn() + Send + Sync + 'static) -> Waker {
-    Waker::from(Arc::new(OnWake(f)))
+/// Polled, and found pending.
+#[track_caller]
+fn joined<V>(claims: &Arc<Keyed<V>>) -> Task<V> {
+    unpolled(claims).pending()
 }
 
 mod order {
@@ -196,7 +112,7 @@ mod order {
     #[test]
     fn first_come_first_served() {
         let (claims, _clock, held) = one_held();
-        let mut tasks: Vec<_> = (0..5).map(|_| Task::joined(&claims)).collect();
+        let mut tasks: Vec<_> = (0..5).map(|_| joined(&claims)).collect();
         drop(held);
         for first in 0..5 {
             // Asked in the wrong order.
@@ -211,13 +127,13 @@ mod order {
     #[test]
     fn a_newcomer_does_not_overtake_who_waits() {
         let (claims, clock, held) = one_held();
-        let mut head = Task::joined(&claims);
+        let mut head = joined(&claims);
         drop(held);
         assert_eq!(
             claims.try_acquire(ID).unwrap_err(),
             TryAcquireError::InFlight { retry_at: clock.now() }
         );
-        let mut later = Task::joined(&claims);
+        let mut later = joined(&claims);
         let held = claimed(head.run());
         assert_eq!(
             claims.try_acquire(ID).unwrap_err(),
@@ -233,7 +149,7 @@ mod order {
         for dropped in 0..3 {
             for woken in [false, true] {
                 let (claims, _clock, held) = one_held();
-                let mut tasks: Vec<_> = (0..3).map(|_| Task::joined(&claims)).collect();
+                let mut tasks: Vec<_> = (0..3).map(|_| joined(&claims)).collect();
                 if woken {
                     drop(held);
                     drop(tasks.remove(dropped));
@@ -253,7 +169,7 @@ mod order {
     fn when_all_are_dropped_nothing_is_left() {
         for held_longer in [false, true] {
             let (claims, clock, held) = one_held();
-            let tasks: Vec<_> = (0..9).map(|_| Task::joined(&claims)).collect();
+            let tasks: Vec<_> = (0..9).map(|_| joined(&claims)).collect();
             let mut held = Some(held);
             held.take_if(|_| !held_longer);
             drop(tasks);
@@ -266,7 +182,7 @@ mod order {
     #[test]
     fn waits_for_other_ids_do_not_wait_for_this_one() {
         let (claims, _clock, held) = one_held();
-        let waits = Task::joined(&claims);
+        let waits = joined(&claims);
         drop(claim_of(&claims, "another"));
         assert_eq!(waits.wakes(), 0);
         drop(held);
@@ -278,8 +194,8 @@ mod order {
             for commits in [false, true] {
                 for woken in [false, true] {
                     let (claims, _clock, held) = one_held();
-                    let first = Task::joined(&claims);
-                    let mut second = Task::joined(&claims);
+                    let first = joined(&claims);
+                    let mut second = joined(&claims);
                     let end = |held: Held| {
                         if commits {
                             held.commit_with(7).unwrap();
@@ -289,9 +205,9 @@ mod order {
                     };
                     let acquired = if woken {
                         end(held);
-                        first.wait.wait()
+                        first.future.wait()
                     } else {
-                        let thread = thread::spawn(|| first.wait.wait());
+                        let thread = thread::spawn(|| first.future.wait());
                         thread::yield_now();
                         end(held);
                         thread.join().unwrap()
@@ -313,10 +229,10 @@ mod order {
     #[test]
     fn a_wait_that_is_polled_after_its_end_panics() {
         let (claims, _clock) = shared::<u32>(config());
-        let mut task = Task::new(&claims);
+        let mut task = unpolled(&claims);
         drop(claimed(task.poll()));
         assert!(catch_unwind(AssertUnwindSafe(|| task.poll().is_pending())).is_err());
-        assert!(catch_unwind(AssertUnwindSafe(|| task.wait.wait().is_ok())).is_err());
+        assert!(catch_unwind(AssertUnwindSafe(|| task.future.wait().is_ok())).is_err());
         assert_free(&claims);
     }
 
@@ -336,9 +252,9 @@ mod order {
                 await_deadline(&clock, at(deadline));
                 thread
             };
-            let mut first = Task::joined(&claims);
+            let mut first = joined(&claims);
             let second = thread(900);
-            let mut third = Task::joined(&claims);
+            let mut third = joined(&claims);
             let fourth = thread(800);
             drop(held);
             assert!(third.poll().is_pending());
@@ -362,7 +278,7 @@ mod commits {
     #[test]
     fn all_who_wait_are_told_the_value_and_when_it_was_committed() {
         let (claims, clock, held) = one_held();
-        let mut tasks: Vec<_> = (0..100).map(|_| Task::joined(&claims)).collect();
+        let mut tasks: Vec<_> = (0..100).map(|_| joined(&claims)).collect();
         clock.advance(ms(5));
         assert_eq!(*held.commit_with(7).unwrap(), 7);
         clock.advance(ms(5));
@@ -383,7 +299,7 @@ mod commits {
     #[test]
     fn a_commit_without_a_value_tells_of_none() {
         let (claims, _clock, held) = one_held();
-        let mut task = Task::joined(&claims);
+        let mut task = joined(&claims);
         held.commit().unwrap();
         let duplicate = Duplicate { committed_at: at(0), value: None };
         match task.run() {
@@ -399,12 +315,12 @@ mod commits {
         clock.advance(ms(10));
         claim(&claims).commit_with(7).unwrap();
         clock.advance(ms(49));
-        assert_eq!(told(Task::new(&claims).poll()), 7);
+        assert_eq!(told(unpolled(&claims).poll()), 7);
         assert!(claims.contains(ID) && claims.len() == 1);
         clock.advance(ms(1));
         assert!(!claims.contains(ID) && claims.is_empty());
         claim(&claims).commit_with(8).unwrap();
-        assert_eq!(told(Task::new(&claims).poll()), 8);
+        assert_eq!(told(unpolled(&claims).poll()), 8);
     }
 
     #[test]
@@ -439,7 +355,7 @@ mod commits {
     #[test]
     fn a_holder_that_panics_gives_it_back() {
         let (claims, _clock, held) = one_held();
-        let mut task = Task::joined(&claims);
+        let mut task = joined(&claims);
         let work = AssertUnwindSafe(|| {
             let _held = held;
             panic!("the work fails, as intended");
@@ -452,7 +368,7 @@ mod commits {
     #[test]
     fn forgetting_while_somebody_is_at_it_changes_nothing() {
         let (claims, _clock, held) = one_held();
-        let mut task = Task::joined(&claims);
+        let mut task = joined(&claims);
         assert!(!claims.forget(ID));
         claims.clear();
         assert!(task.run().is_pending());
@@ -474,7 +390,7 @@ mod commits {
         for forget in forgets {
             let (claims, clock) = shared(Config::new(1).ttl(ms(50)).lease(LEASE));
             let held = claim(&claims);
-            let (mut one, mut other) = (Task::joined(&claims), Task::joined(&claims));
+            let (mut one, mut other) = (joined(&claims), joined(&claims));
             held.commit_with(7).unwrap();
             forget(&claims, &clock);
             assert!(!claims.contains(ID));
@@ -486,7 +402,7 @@ mod commits {
             let again = claim(&claims);
             again.commit_with(8).unwrap();
             assert_eq!(told(other.run()), 7);
-            assert_eq!(told(Task::new(&claims).poll()), 8);
+            assert_eq!(told(unpolled(&claims).poll()), 8);
             assert_eq!(claims.in_flight(), 0, "C3");
         }
     }
@@ -496,7 +412,7 @@ mod commits {
         for renews in [false, true] {
             let (claims, clock) = shared(config().ttl(ms(50)).renew(renews));
             let held = claim(&claims);
-            let mut waits = Task::joined(&claims);
+            let mut waits = joined(&claims);
             held.commit_with(7).unwrap();
             clock.set_now(at(40));
             assert_eq!(told(waits.run()), 7);
@@ -596,7 +512,7 @@ mod commits {
         assert_eq!(other, TryAcquireError::Mismatch);
         drop(claims.try_acquire_for("another", "payload").unwrap());
         thread::spawn(|| held.commit_with(7).unwrap()).join().unwrap();
-        assert_eq!(told(Task::new(&claims).poll()), 7);
+        assert_eq!(told(unpolled(&claims).poll()), 7);
     }
 }
 
@@ -606,7 +522,7 @@ mod leases {
     #[test]
     fn its_end_gives_it_to_the_first_in_line_by_the_clock_alone() {
         let (claims, clock, late) = one_held();
-        let (mut first, mut second) = (Task::joined(&claims), Task::joined(&claims));
+        let (mut first, mut second) = (joined(&claims), joined(&claims));
         assert_eq!(late.until(), at(1_000));
         clock.set_now(at(1_000).saturating_sub(Duration::from_nanos(1)));
         assert!(first.poll().is_pending());
@@ -627,7 +543,7 @@ mod leases {
         let (claims, clock, late) = one_held();
         clock.advance(LEASE * 100);
         late.commit_with(1).unwrap();
-        assert_eq!(told(Task::new(&claims).poll()), 1);
+        assert_eq!(told(unpolled(&claims).poll()), 1);
     }
 
     #[test]
@@ -649,7 +565,7 @@ mod leases {
         clock.advance(LEASE);
         claim(&claims).commit_with(2).unwrap();
         assert_eq!(late.commit_with(1), Err(LeaseLost));
-        assert_eq!(told(Task::new(&claims).poll()), 2);
+        assert_eq!(told(unpolled(&claims).poll()), 2);
         assert!(claims.forget(ID));
         assert_free(&claims);
     }
@@ -657,7 +573,7 @@ mod leases {
     #[test]
     fn extending_keeps_it() {
         let (claims, clock, mut held) = one_held();
-        let mut task = Task::joined(&claims);
+        let mut task = joined(&claims);
         clock.advance(ms(900));
         assert_eq!(held.extend(), Ok(at(1_900)));
         ring(&clock, at(1_000));
@@ -678,7 +594,7 @@ mod leases {
     #[test]
     fn extending_after_the_end_keeps_it_if_nobody_has_it_yet() {
         let (claims, clock, mut held) = one_held();
-        let mut task = Task::joined(&claims);
+        let mut task = joined(&claims);
         ring(&clock, at(1_000));
         // The first in line has been called, and has not looked.
         let until = held.extend().unwrap();
@@ -693,7 +609,7 @@ mod leases {
         // Neither committed nor dropped, until nothing is asked any more: memory is not what is leaked here.
         let (claims, clock, leaked) = one_held();
         let mut all_leaked = vec![leaked];
-        let mut tasks: Vec<_> = (0..3).map(|_| Task::joined(&claims)).collect();
+        let mut tasks: Vec<_> = (0..3).map(|_| joined(&claims)).collect();
         for task in &mut tasks {
             ring(&clock, clock.next_alarm().unwrap());
             all_leaked.push(claimed(task.run()));
@@ -709,7 +625,7 @@ mod leases {
         let (claims, clock) = shared::<u32>(config().lease(Duration::MAX));
         let held = claim(&claims);
         assert_eq!(held.until(), Instant::MAX);
-        let mut task = Task::joined(&claims);
+        let mut task = joined(&claims);
         assert_eq!(clock.next_alarm(), None);
         clock.set_now(Instant::from_nanos(u64::MAX - 1));
         assert!(task.poll().is_pending());
@@ -743,9 +659,9 @@ mod limits {
     fn one_that_is_set_while_it_waits_replaces_the_earlier() {
         let (claims, clock, held) = one_held();
         let mut timed = Task::of(wait(&claims).deadline(at(10))).pending();
-        timed.wait = timed.wait.timeout(ms(50));
-        let mut dated = Task::joined(&claims);
-        dated.wait = dated.wait.deadline(at(70));
+        timed = timed.with(|wait| wait.timeout(ms(50)));
+        let mut dated = joined(&claims);
+        dated = dated.with(|wait| wait.deadline(at(70)));
         clock.set_now(at(5));
         let (mut timed, mut dated) = (timed.pending(), dated.pending());
         clock.set_now(at(54));
@@ -762,7 +678,7 @@ mod limits {
     fn a_lease_that_is_over_makes_room_when_nobody_waits_for_it_any_more() {
         let (claims, clock) = shared::<u32>(config().max_claims(1));
         let late = claim(&claims);
-        let task = Task::joined(&claims);
+        let task = joined(&claims);
         clock.advance(LEASE);
         assert!(claims.try_acquire("another").is_err());
         drop(task);
@@ -793,9 +709,9 @@ mod limits {
     #[test]
     fn who_has_no_time_to_wait_for_those_before_him_times_out_behind_them() {
         let (claims, clock, held) = one_held();
-        let mut head = Task::joined(&claims);
+        let mut head = joined(&claims);
         let mut hasty = Task::of(wait(&claims).timeout(ms(50))).pending();
-        let mut last = Task::joined(&claims);
+        let mut last = joined(&claims);
         ring(&clock, at(50));
         assert_eq!(refused(hasty.run()), AcquireError::TimedOut);
         drop(held);
@@ -809,9 +725,9 @@ mod limits {
         for (max_waiters, room) in [(0, 0), (1, 1)] {
             let (claims, _clock) = shared::<u32>(config().max_waiters(max_waiters));
             let held = claim(&claims);
-            let mut line: Vec<_> = (0..room).map(|_| Task::joined(&claims)).collect();
+            let mut line: Vec<_> = (0..room).map(|_| joined(&claims)).collect();
             let full = AcquireError::LineFull { max_waiters };
-            assert_eq!(refused(Task::new(&claims).poll()), full);
+            assert_eq!(refused(unpolled(&claims).poll()), full);
             // Each id has a line of its own.
             drop(claim_of(&claims, "another"));
             drop(held);
@@ -827,7 +743,7 @@ mod limits {
         let (claims, clock) = shared::<u32>(config().max_claims(2));
         let (one, other) = (claim_of(&claims, "one"), claim_of(&claims, "other"));
         let full = AcquireError::Full { max_claims: 2 };
-        assert_eq!(refused(Task::new(&claims).poll()), full);
+        assert_eq!(refused(unpolled(&claims).poll()), full);
         let refusal = claims.try_acquire(ID).unwrap_err();
         assert_eq!((refusal, refusal.retry_at()), (TryAcquireError::Full { max_claims: 2 }, None));
         clock.advance(LEASE);
@@ -845,7 +761,7 @@ mod limits {
     fn a_lease_that_is_over_is_left_to_those_who_wait_for_it() {
         let (claims, clock) = shared::<u32>(config().max_claims(1));
         let late = claim(&claims);
-        let mut task = Task::joined(&claims);
+        let mut task = joined(&claims);
         clock.advance(LEASE);
         assert!(claims.try_acquire("another").is_err());
         assert_eq!(claims.in_flight(), 1, "C3");
@@ -896,7 +812,7 @@ mod limits {
     fn who_waits_needs_no_place() {
         let (claims, _clock) = shared::<u32>(config().max_claims(1));
         let held = claim(&claims);
-        let mut tasks: Vec<_> = (0..9).map(|_| Task::joined(&claims)).collect();
+        let mut tasks: Vec<_> = (0..9).map(|_| joined(&claims)).collect();
         assert_eq!(claims.in_flight(), 1, "C3");
         drop(held);
         for task in &mut tasks {
@@ -919,7 +835,7 @@ mod payloads {
         let held = claimed(wait(&claims, "buy").poll());
         let mut same = wait(&claims, "buy").pending();
         assert_eq!(refused(wait(&claims, "sell").poll()), AcquireError::Mismatch);
-        assert_eq!(refused(Task::new(&claims).poll()), AcquireError::Mismatch);
+        assert_eq!(refused(unpolled(&claims).poll()), AcquireError::Mismatch);
         assert_eq!(claims.try_acquire(ID).unwrap_err(), TryAcquireError::Mismatch);
         held.commit_with(7).unwrap();
         assert_eq!(told(same.run()), 7);
@@ -936,7 +852,7 @@ mod payloads {
         assert_eq!(refused(wait(&claims, "buy").poll()), AcquireError::Mismatch);
         held.commit_with(7).unwrap();
         assert_eq!(refused(wait(&claims, "buy").poll()), AcquireError::Mismatch);
-        assert_eq!(told(Task::new(&claims).poll()), 7);
+        assert_eq!(told(unpolled(&claims).poll()), 7);
     }
 
     #[test]
@@ -1098,7 +1014,7 @@ mod values {
             drop(claim_of(&claims, "other").commit_with(value()).unwrap());
             clock.advance(ms(50));
             let held = claim(&claims);
-            let waits = Task::joined(&claims);
+            let waits = joined(&claims);
             drop(held.commit_with(value()).unwrap());
             drop(waits);
             clock.advance(LEASE);
@@ -1120,7 +1036,7 @@ mod values {
             let drops = Arc::new(AtomicUsize::new(0));
             let (claims, _clock) = shared(Config::new(1).lease(LEASE).shards(1));
             let held = claim(&claims);
-            let (mut one, other) = (Task::joined(&claims), Task::joined(&claims));
+            let (mut one, other) = (joined(&claims), joined(&claims));
             let value = Uses(Arc::downgrade(&claims).into(), Arc::clone(&drops));
             drop(held.commit_with(value).unwrap());
             claims.clear();
@@ -1152,7 +1068,7 @@ mod values {
         let value = || Bomb(Arc::clone(&armed));
         drop(claim_of(&claims, "other").commit_with(value()).unwrap());
         let held = claim(&claims);
-        let mut task = Task::joined(&claims);
+        let mut task = joined(&claims);
         armed.store(1, Ordering::SeqCst);
         let commit = AssertUnwindSafe(|| drop(held.commit_with(value())));
         assert!(catch_unwind(commit).is_err());
@@ -1174,10 +1090,10 @@ mod foreign_code {
         for commits in [false, true] {
             for broken in 0..3 {
                 let (claims, _clock, held) = one_held();
-                let mut tasks: Vec<_> = (0..3).map(|_| Task::new(&claims)).collect();
+                let mut tasks: Vec<_> = (0..3).map(|_| unpolled(&claims)).collect();
                 for (place, task) in tasks.iter_mut().enumerate() {
                     let panics = on_wake(|| panic!("a broken waker, as intended"));
-                    let waker = Waker::from(Arc::clone(&task.wakes));
+                    let waker = task.waker();
                     let waker = if place == broken { &panics } else { &waker };
                     assert!(task.poll_with(waker).is_pending());
                 }
@@ -1208,7 +1124,7 @@ mod foreign_code {
     #[test]
     fn the_last_waker_that_panics_leaves_the_claim_free() {
         let (claims, _clock, held) = one_held();
-        let mut task = Task::new(&claims);
+        let mut task = unpolled(&claims);
         assert!(task.poll_with(&on_wake(|| panic!("as intended"))).is_pending());
         drop(held);
         assert_free(&claims);
@@ -1220,12 +1136,12 @@ mod foreign_code {
         watched(|| {
             for commits in [false, true] {
                 let (claims, _clock, held) = one_held();
-                let mut task = Task::new(&claims);
+                let mut task = unpolled(&claims);
                 let inner = Arc::clone(&claims);
                 let uses = on_wake(move || {
                     assert_eq!(inner.try_acquire(ID).is_ok(), commits, "it does not overtake");
                     let _shown = format!("{inner:?} {}", inner.len());
-                    drop(Task::new(&inner).poll());
+                    drop(unpolled(&inner).poll());
                 });
                 assert!(task.poll_with(&uses).is_pending());
                 if commits {

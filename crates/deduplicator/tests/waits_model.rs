@@ -11,21 +11,18 @@
 #![cfg(not(loom))]
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use steadfast_core::{Clock, Instant, ManualClock};
 use steadfast_deduplicator::{
     Acquire, AcquireError, Acquired, Claim, Claims, Config, LeaseLost, SipKeys, TryAcquireError,
 };
+use steadfast_test_support::waits::{
+    ACTORS, Actors, Heard, Until, Waiter, actor, deadlines_are_seen_to, run_all, to_alarm,
+};
 
-/// How many actors there are.
-pub const ACTORS: usize = 4;
 /// How many ids.
 pub const IDS: u8 = 3;
 
@@ -49,19 +46,6 @@ pub struct Key {
     pub id: u8,
     /// `None` for an id alone.
     pub payload: Option<bool>,
-}
-
-/// Until when an actor waits, in nanoseconds.
-#[derive(Debug, Clone, Copy)]
-pub enum Until {
-    /// For ever.
-    Ever,
-    /// For so long from its next poll.
-    Timeout(u64),
-    /// Until so long from now.
-    Deadline(u64),
-    /// A deadline that was so long ago.
-    Past(u64),
 }
 
 /// What can happen. Actors are counted modulo [`ACTORS`].
@@ -124,66 +108,26 @@ pub fn run(setup: Setup, ops: &[Op]) {
     }
 }
 
-/// Counts wakes.
-#[derive(Default)]
-struct Wakes(AtomicU32);
-
-impl Wakes {
-    fn count(&self) -> u32 {
-        // ORDERING: Relaxed; one thread counts and looks.
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        // ORDERING: Relaxed; one thread counts and looks.
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 type Keyed = Claims<u8, ManualClock>;
 type Holder = Arc<Keyed>;
 
-enum Actor {
-    Idle,
-    Waits(Box<Waiter>),
-    Holds { claim: Claim<Holder>, id: u8, serial: u32 },
-}
-
-/// Somebody with a wait.
-struct Waiter {
-    wait: Acquire<Holder>,
+/// What is known of somebody with a wait.
+#[derive(Debug)]
+struct Asker {
     id: u8,
     payload: Option<bool>,
-    timeout: Option<Duration>,
-    deadline: Instant,
-    /// Whether it ever had a limit: [`Instant::MAX`] can be one.
-    limited: bool,
     /// It has been polled.
     came: bool,
     /// What it waited for was committed.
     told: Option<Committed>,
-    wakes: Arc<Wakes>,
-    /// Of `wakes`: those before the last poll, and those that were accounted for.
-    before: u32,
-    known: u32,
 }
 
-impl Waiter {
-    fn is_awake(&self) -> bool {
-        self.wakes.count() > self.before
-    }
-
-    fn resolve(&mut self, now: Instant) {
-        if let Some(timeout) = self.timeout.take() {
-            self.deadline = now.saturating_add(timeout);
-        }
-    }
-
-    fn is_late(&self, now: Instant) -> bool {
-        self.limited && now >= self.deadline
-    }
+/// A claim that an actor holds.
+#[derive(Debug)]
+struct Has {
+    claim: Claim<Holder>,
+    id: u8,
+    serial: u32,
 }
 
 /// What is remembered of an id.
@@ -240,7 +184,7 @@ struct Model {
     clock: ManualClock,
     setup: Setup,
     lease: Duration,
-    actors: [Actor; ACTORS],
+    actors: Actors<Acquire<Holder>, Asker, Has>,
     flights: BTreeMap<u8, Flight>,
     remembered: BTreeMap<u8, Committed>,
     serial: u32,
@@ -267,7 +211,7 @@ impl Model {
             clock,
             setup,
             lease,
-            actors: [const { Actor::Idle }; ACTORS],
+            actors: Actors::new(),
             flights: BTreeMap::new(),
             remembered: BTreeMap::new(),
             serial: 0,
@@ -280,22 +224,7 @@ impl Model {
         self.clock.now()
     }
 
-    fn waiter(&self, i: usize) -> &Waiter {
-        match &self.actors[i] {
-            Actor::Waits(waiter) => waiter,
-            _ => panic!("whoever is in line has a wait"),
-        }
-    }
-
-    fn waiter_mut(&mut self, i: usize) -> &mut Waiter {
-        match &mut self.actors[i] {
-            Actor::Waits(waiter) => waiter,
-            _ => panic!("whoever is in line has a wait"),
-        }
-    }
-
     fn step(&mut self, op: Op) {
-        let actor = |actor: u8| usize::from(actor) % ACTORS;
         let deed = match op {
             Op::Begin { actor: i, key, until, polled } => {
                 let i = actor(i);
@@ -308,10 +237,9 @@ impl Model {
                 Deed::Settle
             }
             Op::Poll { actor: i, moved } => {
-                if let Actor::Waits(waiter) = &mut self.actors[actor(i)] {
+                if let Some(waiter) = self.actors.waits_mut(actor(i)) {
                     if moved {
-                        // Nobody is deaf meanwhile: it is polled at once.
-                        (waiter.wakes, waiter.before, waiter.known) = (Arc::default(), 0, 0);
+                        waiter.moves();
                     }
                     self.poll(actor(i));
                 }
@@ -319,16 +247,18 @@ impl Model {
             }
             Op::Limit { actor: i, until } => {
                 let now = self.now();
-                if let Actor::Waits(waiter) = &mut self.actors[actor(i)] {
-                    let spare = Acquire::new(Arc::clone(&self.claims), &0_u64);
-                    let wait = mem::replace(&mut waiter.wait, spare);
-                    limit(waiter, wait, until, now);
+                if let Some(waiter) = self.actors.waits_mut(actor(i)) {
+                    waiter.limit(until.ns(), now, Acquire::timeout, Acquire::deadline);
                     self.poll(actor(i));
                 }
                 Deed::Settle
             }
             Op::Run(first) => {
-                self.run_all(actor(first));
+                let awake = |model: &Self| model.actors.first_awake(actor(first));
+                run_all(self, awake, |model, i| {
+                    model.poll(i);
+                    model.check(Deed::Settle);
+                });
                 Deed::Settle
             }
             Op::Drop(i) => {
@@ -361,9 +291,9 @@ impl Model {
                 Deed::Time
             }
             Op::ToAlarm(more) => {
-                let Some(next) = self.clock.next_alarm() else { return };
-                let at = next.as_nanos().saturating_add_signed(more.into());
-                self.clock.set_now(Instant::from_nanos(at).max(self.now()));
+                if !to_alarm(&self.clock, more, u64::MAX) {
+                    return;
+                }
                 Deed::Time
             }
             Op::StepBack(ns) => {
@@ -380,56 +310,24 @@ impl Model {
             None => Acquire::new(claims, &u64::from(id)),
             Some(payload) => Acquire::new_for(claims, &u64::from(id), &u64::from(payload)),
         };
-        let spare = Acquire::new(Arc::clone(&self.claims), &0_u64);
-        let mut waiter = Box::new(Waiter {
-            wait: spare,
-            id,
-            payload: key.payload,
-            timeout: None,
-            deadline: Instant::MAX,
-            limited: false,
-            came: false,
-            told: None,
-            wakes: Arc::default(),
-            before: 0,
-            known: 0,
-        });
-        if let Until::Ever = until {
-            waiter.wait = wait;
-        } else {
-            limit(&mut waiter, wait, until, self.now());
-        }
-        self.actors[i] = Actor::Waits(waiter);
-    }
-
-    /// As an executor would: whoever is awake is polled, and woken by that or asleep afterwards.
-    fn run_all(&mut self, first: usize) {
-        for _ in 0..3 * ACTORS {
-            let awake = |&i: &usize| match &self.actors[i] {
-                Actor::Waits(waiter) => waiter.is_awake(),
-                _ => false,
-            };
-            let Some(i) = (first..first + ACTORS).map(|i| i % ACTORS).find(awake) else { return };
-            self.poll(i);
-            self.check(Deed::Settle);
-        }
-        panic!("somebody is woken again and again");
+        let (until, now) = (until.ns(), self.now());
+        let own = Asker { id, payload: key.payload, came: false, told: None };
+        let waiter = Waiter::new(wait, own);
+        let waiter = waiter.limited(until, now, Acquire::timeout, Acquire::deadline);
+        self.actors.wait(i, waiter);
     }
 
     fn poll(&mut self, i: usize) {
         let now = self.now();
-        let waiter = self.waiter_mut(i);
-        waiter.before = waiter.wakes.count();
-        waiter.known = waiter.before;
-        let waker = Waker::from(Arc::clone(&waiter.wakes));
-        let answer = Pin::new(&mut waiter.wait).poll(&mut Context::from_waker(&waker));
-        let (id, payload) = (waiter.id, waiter.payload);
-        let expected = if waiter.came { self.looked(i, now) } else { self.came(i, now) };
+        let waiter = self.actors.waiter_mut(i);
+        let answer = waiter.poll();
+        let Asker { id, payload, came, .. } = waiter.own;
+        let expected = if came { self.looked(i, now) } else { self.came(i, now) };
         let told = match answer {
             Poll::Pending => Told::Pending,
             Poll::Ready(Ok(acquired)) => self.acquired(i, id, acquired),
             Poll::Ready(Err(error)) => {
-                self.actors[i] = Actor::Idle;
+                self.actors.leave(i);
                 match error {
                     AcquireError::TimedOut => Told::TimedOut,
                     AcquireError::LineFull { max_waiters } => {
@@ -452,11 +350,11 @@ impl Model {
         match acquired {
             Acquired::Claim(claim) => {
                 let until = claim.until();
-                self.actors[i] = Actor::Holds { claim, id, serial: self.serial };
+                self.actors.hold(i, Has { claim, id, serial: self.serial });
                 Told::Claim { until }
             }
             Acquired::Duplicate(duplicate) => {
-                self.actors[i] = Actor::Idle;
+                self.actors.leave(i);
                 Told::Duplicate {
                     value: duplicate.value.as_deref().copied(),
                     at: duplicate.committed_at,
@@ -467,13 +365,14 @@ impl Model {
 
     /// A first poll.
     fn came(&mut self, i: usize, now: Instant) -> Told {
-        let waiter = self.waiter_mut(i);
-        waiter.came = true;
-        if waiter.timeout.is_none() && now > waiter.deadline {
+        let waiter = self.actors.waiter_mut(i);
+        waiter.own.came = true;
+        if waiter.came_late(now) {
             return Told::TimedOut;
         }
         waiter.resolve(now);
-        let (id, payload, late) = (waiter.id, waiter.payload, waiter.is_late(now));
+        let Asker { id, payload, .. } = waiter.own;
+        let late = waiter.is_late(now);
         let told = self.ask(id, payload, now);
         if !matches!(told, Told::InFlight { .. }) {
             return told;
@@ -531,10 +430,11 @@ impl Model {
 
     /// A poll of somebody who has waited.
     fn looked(&mut self, i: usize, now: Instant) -> Told {
-        self.waiter_mut(i).resolve(now);
-        let waiter = self.waiter(i);
-        let (id, payload, late) = (waiter.id, waiter.payload, waiter.is_late(now));
-        if let Some(committed) = waiter.told {
+        let waiter = self.actors.waiter_mut(i);
+        waiter.resolve(now);
+        let Asker { id, payload, told, .. } = waiter.own;
+        let late = waiter.is_late(now);
+        if let Some(committed) = told {
             if committed.payload == payload {
                 // It is seen again.
                 self.asked = self.asked.max(now);
@@ -569,24 +469,19 @@ impl Model {
     }
 
     fn drop_it(&mut self, i: usize) {
-        match mem::replace(&mut self.actors[i], Actor::Idle) {
-            Actor::Idle => {}
-            Actor::Waits(waiter) => {
-                if waiter.came && waiter.told.is_none() {
-                    self.leave(i, waiter.id);
-                }
-            }
-            Actor::Holds { claim, id, serial } => {
-                drop(claim);
-                if let Some(flight) = self.held_by(id, serial) {
-                    flight.held = None;
-                    if let Some(&first) = flight.line.first() {
-                        assert!(self.waiter(first).is_awake(), "{first} has the claim on {id} now");
-                    } else {
-                        self.flights.remove(&id);
-                    }
-                }
-            }
+        let waits = self.actors.waits(i).map(|waiter| &waiter.own);
+        if let Some(&Asker { id, came: true, told: None, .. }) = waits {
+            self.leave(i, id);
+        }
+        let Some(Has { claim, id, serial }) = self.actors.leave(i) else { return };
+        drop(claim);
+        let Some(flight) = self.held_by(id, serial) else { return };
+        flight.held = None;
+        if let Some(&first) = flight.line.first() {
+            let is_awake = self.actors.waiter(first).is_awake();
+            assert!(is_awake, "{first} has the claim on {id} now");
+        } else {
+            self.flights.remove(&id);
         }
     }
 
@@ -597,39 +492,34 @@ impl Model {
     }
 
     fn commit(&mut self, i: usize, value: Option<u8>) {
-        let (claim, id, serial) = match mem::replace(&mut self.actors[i], Actor::Idle) {
-            Actor::Holds { claim, id, serial } => (claim, id, serial),
-            other => {
-                self.actors[i] = other;
-                return;
-            }
-        };
+        let Some(Has { claim, id, serial }) = self.actors.release(i) else { return };
         let result = match value {
             None => claim.commit(),
             Some(value) => claim.commit_with(value).map(|shared| assert_eq!(*shared, value)),
         };
         if self.held_by(id, serial).is_none() {
+            // The window was not asked, and has not seen the time.
             assert_eq!(result, Err(LeaseLost));
             return;
         }
+        assert_eq!(result, Ok(()));
         self.asked = self.asked.max(self.now());
         // The window keeps the last instant of all for itself.
         let at = self.asked.min(Instant::from_nanos(u64::MAX - 1));
-        assert_eq!(result, Ok(()));
         let Flight { held, line, .. } = self.flights.remove(&id).expect("it is held");
         let payload = held.expect("it is held").payload;
         let committed = Committed { payload, value, at };
         self.remembered.insert(id, committed);
         for i in line {
-            let waiter = self.waiter_mut(i);
-            waiter.told = Some(committed);
+            let waiter = self.actors.waiter_mut(i);
+            waiter.own.told = Some(committed);
             assert!(waiter.is_awake(), "{i} is told of the commit");
         }
     }
 
     fn extend(&mut self, i: usize) {
         let now = self.now();
-        let Actor::Holds { claim, id, serial } = &mut self.actors[i] else { return };
+        let Some(Has { claim, id, serial }) = self.actors.holds_mut(i) else { return };
         let (result, id, serial) = (claim.extend(), *id, *serial);
         let until = now.saturating_add(self.lease);
         match self.held_by(id, serial) {
@@ -681,9 +571,7 @@ impl Model {
             self.check_line(id, flight);
         }
         // Whoever was told of a commit and has not looked yet is still in the line of before.
-        let was_told =
-            |actor: &Actor| matches!(actor, Actor::Waits(waiter) if waiter.told.is_some());
-        let nobody_was_told = !self.actors.iter().any(was_told);
+        let nobody_was_told = self.actors.waiters().all(|waiter| waiter.own.told.is_none());
         if nobody_was_told && self.flights.values().all(|flight| flight.line.is_empty()) {
             assert_eq!(self.clock.next_alarm(), None, "an alarm for nobody");
         }
@@ -692,16 +580,12 @@ impl Model {
     /// Nobody is woken without a reason.
     fn check_wakes(&mut self, i: usize, deed: Deed) {
         let now = self.now();
-        let Actor::Waits(waiter) = &mut self.actors[i] else { return };
-        let count = waiter.wakes.count();
-        let was_awake = waiter.known > waiter.before;
-        let is_new = count > waiter.known;
-        waiter.known = count;
-        if !is_new || was_awake || waiter.told.is_some() {
+        let Some(waiter) = self.actors.waits_mut(i) else { return };
+        if waiter.hears() != Some(Heard::Woken) || waiter.own.told.is_some() {
             return;
         }
         let late = waiter.deadline <= now;
-        let flight = &self.flights[&waiter.id];
+        let flight = &self.flights[&waiter.own.id];
         let is_first = flight.line[0] == i;
         let is_free = flight.held.is_none_or(|held| held.until <= now);
         // The first may have been called for the end of the lease; then what is given back after that
@@ -722,41 +606,24 @@ impl Model {
         let now = self.now();
         let alarm = self.clock.next_alarm().unwrap_or(Instant::MAX);
         let why = || {
-            let waiter = |&i: &usize| (i, self.waiter(i).deadline, self.waiter(i).is_awake());
+            let waiter = |&i: &usize| {
+                let waiter = self.actors.waiter(i);
+                (i, waiter.deadline, waiter.is_awake())
+            };
             let line: Vec<_> = flight.line.iter().map(waiter).collect();
             format!("{line:?} at {id}, {flight:?}, at {now:?}, alarm {alarm:?}")
         };
         let Some(&first) = flight.line.first() else { return };
-        let first = self.waiter(first);
+        let first = self.actors.waiter(first);
         if !first.is_awake() && !flight.disturbed {
             let due = flight.held.map_or(now, |held| held.until).min(first.deadline);
             assert!(due > now || due == Instant::MAX, "a lost wake-up: {}", why());
             assert!(alarm <= due, "no alarm for the first: {}", why());
         }
-        let line = flight.line.iter().map(|&i| self.waiter(i));
-        let (awake, asleep): (Vec<_>, Vec<_>) = line.partition(|waiter| waiter.is_awake());
-        let due = asleep.iter().map(|waiter| waiter.deadline).min().unwrap_or(Instant::MAX);
-        // Whoever was woken for its deadline sees to the others when it is polled or dropped.
-        let told = awake.iter().any(|waiter| waiter.deadline <= self.latest);
-        let timed = alarm <= due && (due > now || due == Instant::MAX);
-        assert!(told || timed, "no alarm for a deadline: {}", why());
+        let line = flight.line.iter().map(|&i| self.actors.waiter(i));
+        let seen_to = deadlines_are_seen_to(line, &self.clock, self.latest);
+        assert!(seen_to, "no alarm for a deadline: {}", why());
     }
-}
-
-/// Gives a wait a limit, and a waiter the wait.
-fn limit(waiter: &mut Waiter, wait: Acquire<Holder>, until: Until, now: Instant) {
-    let ns = Duration::from_nanos;
-    waiter.limited = true;
-    (waiter.timeout, waiter.deadline) = match until {
-        Until::Ever => (None, Instant::MAX),
-        Until::Timeout(timeout) => (Some(ns(timeout)), Instant::MAX),
-        Until::Deadline(after) => (None, now.saturating_add(ns(after))),
-        Until::Past(before) => (None, now.saturating_sub(ns(before))),
-    };
-    waiter.wait = match waiter.timeout {
-        Some(timeout) => wait.timeout(timeout),
-        None => wait.deadline(waiter.deadline),
-    };
 }
 
 fn answer(committed: Committed, payload: Option<bool>) -> Told {
@@ -770,17 +637,9 @@ fn answer(committed: Committed, payload: Option<bool>) -> Told {
 #[cfg(test)]
 mod properties {
     use proptest::prelude::*;
+    use steadfast_test_support::properties::{effort, until_soon};
 
     use super::*;
-
-    fn until() -> impl Strategy<Value = Until> {
-        prop_oneof![
-            4 => Just(Until::Ever),
-            2 => (0..20_u64).prop_map(Until::Timeout),
-            2 => (0..20_u64).prop_map(Until::Deadline),
-            1 => (0..20_u64).prop_map(Until::Past),
-        ]
-    }
 
     fn keys() -> impl Strategy<Value = Key> {
         let payloads = prop_oneof![6 => Just(None), 2 => Just(Some(false)), 1 => Just(Some(true))];
@@ -800,7 +659,7 @@ mod properties {
     }
 
     fn ops() -> impl Strategy<Value = Op> {
-        let begin = (any::<u8>(), keys(), until(), prop::bool::weighted(0.9))
+        let begin = (any::<u8>(), keys(), until_soon(), prop::bool::weighted(0.9))
             .prop_map(|(actor, key, until, polled)| Op::Begin { actor, key, until, polled });
         let poll =
             (any::<u8>(), any::<bool>()).prop_map(|(actor, moved)| Op::Poll { actor, moved });
@@ -808,7 +667,7 @@ mod properties {
         prop_oneof![
             12 => begin,
             8 => poll,
-            2 => (any::<u8>(), until()).prop_map(|(actor, until)| Op::Limit { actor, until }),
+            2 => (any::<u8>(), until_soon()).prop_map(|(actor, until)| Op::Limit { actor, until }),
             4 => any::<u8>().prop_map(Op::Run),
             5 => any::<u8>().prop_map(Op::Drop),
             4 => commit.prop_map(|(actor, value)| Op::Commit(actor, value)),
@@ -821,11 +680,14 @@ mod properties {
         ]
     }
 
-    /// `PROPTEST_CASES` still scales the effort. No file remembers failures: what was learnt from
-    /// one belongs in `tests/waiting.rs`.
-    fn effort(times: u32) -> ProptestConfig {
-        let config = ProptestConfig::default();
-        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
+    #[test]
+    fn a_commit_that_comes_too_late_does_not_tell_the_window_the_time() {
+        let setup = Setup { lease_ns: 1, max_claims: 1, max_waiters: 1, at: 0 };
+        let key = Key { id: 0, payload: None };
+        let waits = Op::Begin { actor: 1, key, until: Until::Ever, polled: true };
+        let is_late = [Op::Advance(1), Op::Run(1), Op::Advance(7), Op::Commit(0, None)];
+        let earlier = [Op::StepBack(8), Op::Advance(2), Op::Try(0, key), Op::Commit(0, None)];
+        run(setup, &[&[Op::Try(0, key), waits], &is_late[..], &earlier].concat());
     }
 
     #[test]
@@ -838,17 +700,6 @@ mod properties {
         let told = [begin(0, 0), begin(2, 0), Op::Commit(0, None), begin(0, 2)];
         let looks = [Op::Advance(60), Op::Poll { actor: 2, moved: false }];
         run(setup, &[&told[..], &looks, &[Op::StepBack(12), Op::Commit(0, None)]].concat());
-    }
-
-    #[test]
-    fn a_commit_whose_lease_is_lost_says_nothing_of_the_time() {
-        let setup = Setup { lease_ns: 1, max_claims: 2, max_waiters: u32::MAX, at: 0 };
-        let begin = |actor, id| {
-            let key = Key { id, payload: None };
-            Op::Begin { actor, key, until: Until::Ever, polled: true }
-        };
-        let lost = [begin(0, 0), Op::Advance(8), begin(2, 0), Op::Advance(5), Op::Commit(0, None)];
-        run(setup, &[&lost[..], &[Op::StepBack(10), begin(0, 2), Op::Commit(0, None)]].concat());
     }
 
     proptest! {

@@ -1354,6 +1354,7 @@ impl Seen {
 #[cfg(test)]
 mod properties {
     use proptest::prelude::*;
+    use steadfast_test_support::properties::effort;
 
     use super::*;
 
@@ -1459,11 +1460,6 @@ mod properties {
             6 => (-17..18_i8, -9..10_i8).prop_map(|(by, more)| Packet::Window(by, more)),
             1 => any_size().prop_map(Packet::Just),
         ]
-    }
-
-    fn effort(times: u32) -> ProptestConfig {
-        let config = ProptestConfig::default();
-        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
     }
 
     proptest! {

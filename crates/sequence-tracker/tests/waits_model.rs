@@ -9,32 +9,15 @@
 
 #![cfg(not(loom))]
 
-use std::future::Future;
-use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use steadfast_core::{Clock, Instant, ManualClock};
 use steadfast_sequence_tracker::{Acquire, AcquireError, Config, SequenceTracker};
-
-/// How many actors there are.
-pub const ACTORS: usize = 4;
-
-/// Until when an actor waits, in nanoseconds.
-#[derive(Debug, Clone, Copy)]
-pub enum Until {
-    /// For ever.
-    Ever,
-    /// For so long from its next poll.
-    Timeout(u64),
-    /// Until so long from now.
-    Deadline(u64),
-    /// A deadline that was so long ago.
-    Past(u64),
-}
+use steadfast_test_support::waits::{
+    ACTORS, Actors, Until, Waiter, actor, is_timed, run_all, to_alarm,
+};
 
 /// What can happen. Actors are counted modulo [`ACTORS`].
 #[derive(Debug, Clone, Copy)]
@@ -104,60 +87,24 @@ pub fn run(ops: &[Op]) {
     }
 }
 
-/// Counts wakes.
-#[derive(Default)]
-struct Wakes(AtomicU32);
-
-impl Wakes {
-    fn count(&self) -> u32 {
-        // ORDERING: Relaxed; one thread counts and looks.
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        // ORDERING: Relaxed; one thread counts and looks.
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 type Tracker = SequenceTracker<ManualClock>;
 type Holder = Arc<Tracker>;
 type Answer = Poll<Result<u64, AcquireError>>;
 
-/// Somebody with a wait.
-struct Waiter {
-    wait: Acquire<Holder>,
+/// What is known of somebody with a wait.
+#[derive(Debug)]
+struct Sitter {
     number: u64,
-    timeout: Option<Duration>,
-    deadline: Instant,
-    /// Whether it ever had a limit: [`Instant::MAX`] can be one.
-    limited: bool,
     /// In which run of the stream it waits, since its first poll.
     run: Option<u64>,
     /// There is something to see since it was last polled, or there was.
     told: bool,
-    wakes: Arc<Wakes>,
-    /// Of `wakes`: those before the last poll, and those that were accounted for.
-    before: u32,
-    known: u32,
-}
-
-impl Waiter {
-    fn is_awake(&self) -> bool {
-        self.wakes.count() > self.before
-    }
-
-    fn is_late(&self, now: Instant) -> bool {
-        self.limited && now >= self.deadline
-    }
 }
 
 struct Model {
     tracker: Holder,
     clock: ManualClock,
-    actors: [Option<Box<Waiter>>; ACTORS],
+    actors: Actors<Acquire<Holder>, Sitter>,
     /// The greatest time seen.
     latest: Instant,
 }
@@ -168,7 +115,7 @@ impl Model {
         Self {
             tracker: Arc::new(Config::new().build_with(clock.clone()).expect("the usual one")),
             clock,
-            actors: [const { None }; ACTORS],
+            actors: Actors::new(),
             latest: Instant::ZERO,
         }
     }
@@ -178,10 +125,9 @@ impl Model {
     }
 
     fn step(&mut self, op: Op) {
-        let actor = |actor: u8| usize::from(actor) % ACTORS;
         match op {
             Op::Begin { actor: i, number, until, polled } => {
-                self.actors[actor(i)] = None;
+                self.actors.leave(actor(i));
                 self.check(false);
                 self.begin(actor(i), number.into(), until);
                 if polled {
@@ -189,21 +135,30 @@ impl Model {
                 }
             }
             Op::Poll { actor: i, moved } => {
-                if let Some(waiter) = self.actors[actor(i)].as_mut().filter(|_| moved) {
-                    // Nobody is deaf meanwhile: it is polled at once.
-                    (waiter.wakes, waiter.before, waiter.known) = (Arc::default(), 0, 0);
-                }
-                self.poll(actor(i));
-            }
-            Op::Limit { actor: i, until } => {
-                let now = self.now();
-                if let Some(waiter) = &mut self.actors[actor(i)] {
-                    limit(waiter, Acquire::new(Arc::clone(&self.tracker), 0), until, now);
+                if let Some(waiter) = self.actors.waits_mut(actor(i)) {
+                    if moved {
+                        waiter.moves();
+                    }
                     self.poll(actor(i));
                 }
             }
-            Op::Run(first) => self.run_all(actor(first)),
-            Op::Drop(i) => self.actors[actor(i)] = None,
+            Op::Limit { actor: i, until } => {
+                let now = self.now();
+                if let Some(waiter) = self.actors.waits_mut(actor(i)) {
+                    waiter.limit(until.ns(), now, Acquire::timeout, Acquire::deadline);
+                    self.poll(actor(i));
+                }
+            }
+            Op::Run(first) => {
+                let awake = |model: &Self| model.actors.first_awake(actor(first));
+                run_all(self, awake, |model, i| {
+                    model.poll(i);
+                    model.check(false);
+                });
+            }
+            Op::Drop(i) => {
+                self.actors.leave(actor(i));
+            }
             Op::Record(number) => {
                 let _arrival = self.tracker.record(number.into());
             }
@@ -230,9 +185,9 @@ impl Model {
             }
             Op::Advance(ns) => self.clock.advance(Duration::from_nanos(ns)),
             Op::ToAlarm(more) => {
-                let Some(next) = self.clock.next_alarm() else { return };
-                let at = next.as_nanos().saturating_add_signed(more.into());
-                self.clock.set_now(Instant::from_nanos(at).max(self.now()));
+                if !to_alarm(&self.clock, more, u64::MAX) {
+                    return;
+                }
             }
             Op::StepBack(ns) => {
                 self.clock.set_now(self.now().saturating_sub(Duration::from_nanos(ns.into())));
@@ -242,34 +197,11 @@ impl Model {
     }
 
     fn begin(&mut self, i: usize, number: u64, until: Until) {
-        let mut waiter = Box::new(Waiter {
-            wait: Acquire::new(Arc::clone(&self.tracker), number),
-            number,
-            timeout: None,
-            deadline: Instant::MAX,
-            limited: false,
-            run: None,
-            told: false,
-            wakes: Arc::default(),
-            before: 0,
-            known: 0,
-        });
-        if !matches!(until, Until::Ever) {
-            let spare = Acquire::new(Arc::clone(&self.tracker), 0);
-            limit(&mut waiter, spare, until, self.now());
-        }
-        self.actors[i] = Some(waiter);
-    }
-
-    /// As an executor would: whoever is awake is polled, and woken by that or asleep afterwards.
-    fn run_all(&mut self, first: usize) {
-        for _ in 0..3 * ACTORS {
-            let awake = |&i: &usize| self.actors[i].as_ref().is_some_and(|w| w.is_awake());
-            let Some(i) = (first..first + ACTORS).map(|i| i % ACTORS).find(awake) else { return };
-            self.poll(i);
-            self.check(false);
-        }
-        panic!("somebody is woken again and again");
+        let wait = Acquire::new(Arc::clone(&self.tracker), number);
+        let (until, now) = (until.ns(), self.now());
+        let waiter = Waiter::new(wait, Sitter { number, run: None, told: false });
+        let waiter = waiter.limited(until, now, Acquire::timeout, Acquire::deadline);
+        self.actors.wait(i, waiter);
     }
 
     fn run_of_now(&self) -> u64 {
@@ -288,17 +220,12 @@ impl Model {
 
     fn poll(&mut self, i: usize) {
         let (now, run) = (self.now(), self.run_of_now());
-        let Some(waiter) = &mut self.actors[i] else { return };
-        waiter.before = waiter.wakes.count();
-        waiter.known = waiter.before;
-        let waker = Waker::from(Arc::clone(&waiter.wakes));
-        let answer = Pin::new(&mut waiter.wait).poll(&mut Context::from_waker(&waker));
-        if let Some(timeout) = waiter.timeout.take() {
-            waiter.deadline = now.saturating_add(timeout);
-        }
-        waiter.told = false;
-        let since = *waiter.run.get_or_insert(run);
-        let (number, late) = (waiter.number, waiter.is_late(now));
+        let waiter = self.actors.waiter_mut(i);
+        let answer = waiter.poll();
+        waiter.resolve(now);
+        waiter.own.told = false;
+        let since = *waiter.own.run.get_or_insert(run);
+        let (number, late) = (waiter.own.number, waiter.is_late(now));
         let expected = if since != run {
             Poll::Ready(Err(AcquireError::Restarted))
         } else if let Some(proof) = self.proof(number) {
@@ -310,7 +237,7 @@ impl Model {
         };
         assert_eq!(answer, expected, "{i} waits for {number} at {now:?}: {:?}", self.tracker);
         if answer.is_ready() {
-            self.actors[i] = None;
+            self.actors.leave(i);
         }
     }
 
@@ -336,80 +263,55 @@ impl Model {
     fn check(&mut self, time: bool) {
         let (now, run) = (self.now(), self.run_of_now());
         self.latest = self.latest.max(now);
-        let alarm = self.clock.next_alarm().unwrap_or(Instant::MAX);
+        let alarm = self.clock.next_alarm();
         for i in 0..ACTORS {
-            let Some(waiter) = &self.actors[i] else { continue };
-            let Some(since) = waiter.run else { continue };
-            let told = since != run || self.proof(waiter.number).is_some();
-            let Some(waiter) = &mut self.actors[i] else { continue };
-            waiter.told |= told;
-            let count = waiter.wakes.count();
-            let is_new = mem::replace(&mut waiter.known, count) < count;
-            let late = waiter.deadline <= now;
-            let why = (i, waiter.number, waiter.told, waiter.deadline, now, alarm);
-            assert!(!is_new || waiter.told || late, "woken for nothing: {why:?}");
+            let Some(waiter) = self.actors.waits(i) else { continue };
+            let Some(since) = waiter.own.run else { continue };
+            let told = since != run || self.proof(waiter.own.number).is_some();
+            let waiter = self.actors.waiter_mut(i);
+            waiter.own.told |= told;
+            let is_new = waiter.hears().is_some();
+            let (told, late) = (waiter.own.told, waiter.deadline <= now);
+            let why = (i, &waiter.own, waiter.deadline, now, alarm);
+            assert!(!is_new || told || late, "woken for nothing: {why:?}");
             assert!(!is_new || !time || late, "woken by time alone: {why:?}");
-            assert!(!waiter.told || waiter.is_awake(), "a lost wake-up: {why:?}");
-            if waiter.is_awake() {
-                continue;
-            }
+            assert!(!told || waiter.is_awake(), "a lost wake-up: {why:?}");
             // Whoever was woken for its deadline sees to those who wait for the same.
-            let (number, deadline, latest) = (waiter.number, waiter.deadline, self.latest);
-            let sees = |other: &Waiter| {
-                other.number == number && other.is_awake() && other.deadline <= latest
+            let waiter = self.actors.waiter(i);
+            let sees = |other: &Waiter<_, Sitter>| {
+                let same = other.own.number == waiter.own.number;
+                same && other.is_awake() && other.deadline <= self.latest
             };
-            let seen = self.actors.iter().flatten().any(|other| sees(other));
-            let timed = alarm <= deadline && (deadline > now || deadline == Instant::MAX);
-            assert!(seen || timed, "no alarm for a deadline: {why:?}");
+            let seen = waiter.is_awake() || self.actors.waiters().any(sees);
+            let why = (i, &waiter.own, waiter.deadline, now, alarm);
+            assert!(
+                seen || is_timed(&self.clock, waiter.deadline),
+                "no alarm for a deadline: {why:?}"
+            );
         }
-        if self.actors.iter().flatten().all(|waiter| waiter.run.is_none()) {
-            assert_eq!(self.clock.next_alarm(), None, "an alarm for nobody");
+        if self.actors.waiters().all(|waiter| waiter.own.run.is_none()) {
+            assert_eq!(alarm, None, "an alarm for nobody");
         }
     }
-}
-
-/// Gives a wait a limit. `spare` is put in its place meanwhile.
-fn limit(waiter: &mut Waiter, spare: Acquire<Holder>, until: Until, now: Instant) {
-    let ns = Duration::from_nanos;
-    waiter.limited = true;
-    (waiter.timeout, waiter.deadline) = match until {
-        Until::Ever => (None, Instant::MAX),
-        Until::Timeout(timeout) => (Some(ns(timeout)), Instant::MAX),
-        Until::Deadline(after) => (None, now.saturating_add(ns(after))),
-        Until::Past(before) => (None, now.saturating_sub(ns(before))),
-    };
-    let wait = mem::replace(&mut waiter.wait, spare);
-    waiter.wait = match waiter.timeout {
-        Some(timeout) => wait.timeout(timeout),
-        None => wait.deadline(waiter.deadline),
-    };
 }
 
 #[cfg(test)]
 mod properties {
     use proptest::prelude::*;
+    use steadfast_test_support::properties::{effort, until_soon};
 
     use super::*;
 
-    fn until() -> impl Strategy<Value = Until> {
-        prop_oneof![
-            4 => Just(Until::Ever),
-            2 => (0..20_u64).prop_map(Until::Timeout),
-            2 => (0..20_u64).prop_map(Until::Deadline),
-            1 => (0..20_u64).prop_map(Until::Past),
-        ]
-    }
-
     fn ops() -> impl Strategy<Value = Op> {
         let numbers = || 0..10_u8;
-        let begin = (any::<u8>(), numbers(), until(), prop::bool::weighted(0.9))
+        let begin = (any::<u8>(), numbers(), until_soon(), prop::bool::weighted(0.9))
             .prop_map(|(actor, number, until, polled)| Op::Begin { actor, number, until, polled });
         let poll =
             (any::<u8>(), any::<bool>()).prop_map(|(actor, moved)| Op::Poll { actor, moved });
         prop_oneof![
             12 => begin,
             8 => poll,
-            2 => (any::<u8>(), until()).prop_map(|(actor, until)| Op::Limit { actor, until }),
+            2 => (any::<u8>(), until_soon()).prop_map(|(actor, until)| Op::Limit { actor, until }),
             4 => any::<u8>().prop_map(Op::Run),
             4 => any::<u8>().prop_map(Op::Drop),
             4 => numbers().prop_map(Op::Record),
@@ -424,13 +326,6 @@ mod properties {
             6 => (-1..=1_i8).prop_map(Op::ToAlarm),
             2 => (0..30_u8).prop_map(Op::StepBack),
         ]
-    }
-
-    /// `PROPTEST_CASES` still scales the effort. No file remembers failures: what was learnt from
-    /// one belongs in `tests/waiting.rs`.
-    fn effort(times: u32) -> ProptestConfig {
-        let config = ProptestConfig::default();
-        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
     }
 
     proptest! {

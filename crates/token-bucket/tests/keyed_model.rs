@@ -10,10 +10,10 @@
 #![cfg(not(loom))]
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use steadfast_core::{Instant, ManualClock};
+use steadfast_test_support::crowds::Crowds;
 use steadfast_token_bucket::state::{Decision, Limits, State};
 use steadfast_token_bucket::{Config, ConfigError, Keyed, KeyedError, Rate, SetLimitError};
 
@@ -84,33 +84,6 @@ pub fn run(ops: &[Op]) {
     for &op in ops {
         model.step(op);
         model.check();
-    }
-}
-
-/// Few homes and few tags, so that the keys of a table get in each other's way.
-#[derive(Debug, Clone, Copy)]
-struct Crowds;
-
-struct Crowd(u64);
-
-impl BuildHasher for Crowds {
-    type Hasher = Crowd;
-
-    fn build_hasher(&self) -> Crowd {
-        Crowd(0)
-    }
-}
-
-impl Hasher for Crowd {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.wrapping_mul(31).wrapping_add(u64::from(byte));
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        // Homes at the end of the groups and at their beginning, in a table of any size.
-        (self.0 % 2) << 56 | (self.0 % 3 * 5 + 4)
     }
 }
 
@@ -319,6 +292,7 @@ impl Model {
 #[cfg(test)]
 mod properties {
     use proptest::prelude::*;
+    use steadfast_test_support::properties::effort;
 
     use super::*;
 
@@ -357,13 +331,6 @@ mod properties {
             1 => Just(Op::Forget),
             1 => build,
         ]
-    }
-
-    /// `PROPTEST_CASES` still scales the effort. No file remembers failures: what was learnt from
-    /// one belongs in `tests/companions.rs`.
-    fn effort(times: u32) -> ProptestConfig {
-        let config = ProptestConfig::default();
-        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
     }
 
     proptest! {

@@ -486,6 +486,7 @@ mod properties {
     use std::thread;
 
     use proptest::prelude::*;
+    use steadfast_test_support::properties::{any_size, effort};
 
     use super::*;
 
@@ -508,11 +509,6 @@ mod properties {
         ((1 << 36) - 1, (1 << 20) - 2),
         ((1 << 20) + 1, (1 << 40) - 1),
     ];
-
-    /// Any number, as likely small as large.
-    fn any_size(bits: u32) -> impl Strategy<Value = u64> {
-        (0..=bits, any::<u64>()).prop_map(|(bits, x)| x.checked_shr(64 - bits).unwrap_or(0))
-    }
 
     fn rates() -> impl Strategy<Value = (u64, u64)> {
         prop_oneof![
@@ -592,13 +588,6 @@ mod properties {
             initial,
             at,
         })
-    }
-
-    /// `PROPTEST_CASES` still scales the effort. No file remembers failures: what was learnt from
-    /// one belongs in `tests/behavior.rs`.
-    fn effort(times: u32) -> ProptestConfig {
-        let config = ProptestConfig::default();
-        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
     }
 
     proptest! {

@@ -13,23 +13,24 @@
 #![cfg(all(feature = "std", not(loom)))]
 #![allow(missing_docs, reason = "tests")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::future::Future;
-use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
 use steadfast_core::{Clock, Instant, ManualClock, SystemClock, Timer};
+use steadfast_test_support::allocations::{Counting, allocations};
+use steadfast_test_support::task::{self, Wakes};
+use steadfast_test_support::watch::watched;
 use steadfast_token_bucket::{Acquire, AcquireError, Config, Rate, TokenBucket, TryAcquireError};
 
 type Bucket = TokenBucket<ManualClock>;
 type Wait = Acquire<Arc<Bucket>>;
+type Task<C = ManualClock> = task::Task<Acquire<Arc<TokenBucket<C>>>>;
 type Answer = Poll<Result<(), AcquireError>>;
 
 const fn ms(ms: u64) -> Duration {
@@ -50,57 +51,14 @@ fn bucket(config: Config) -> (Arc<Bucket>, ManualClock) {
     (Arc::new(config.build_with(clock.clone()).unwrap()), clock)
 }
 
-/// Counts wakes.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
+fn unpolled<C: Timer>(bucket: &Arc<TokenBucket<C>>, n: u64) -> Task<C> {
+    Task::of(Acquire::new(Arc::clone(bucket), n))
 }
 
-/// A wait with a waker of its own.
-struct Task<O: Deref<Target: steadfast_core::wait::Gate + Sized>> {
-    wait: Acquire<O>,
-    wakes: Arc<Wakes>,
-}
-
-impl<C: Timer> Task<Arc<TokenBucket<C>>> {
-    fn new(bucket: &Arc<TokenBucket<C>>, n: u64) -> Self {
-        Self::of(Acquire::new(Arc::clone(bucket), n))
-    }
-
-    fn of(wait: Acquire<Arc<TokenBucket<C>>>) -> Self {
-        Self { wait, wakes: Arc::default() }
-    }
-
-    /// Polled, and found pending.
-    fn joined(bucket: &Arc<TokenBucket<C>>, n: u64) -> Self {
-        Self::new(bucket, n).pending()
-    }
-
-    fn pending(mut self) -> Self {
-        assert_eq!(self.poll(), Poll::Pending);
-        self
-    }
-
-    fn poll(&mut self) -> Answer {
-        self.poll_with(&Waker::from(Arc::clone(&self.wakes)))
-    }
-
-    fn poll_with(&mut self, waker: &Waker) -> Answer {
-        Pin::new(&mut self.wait).poll(&mut Context::from_waker(waker))
-    }
-
-    fn wakes(&self) -> usize {
-        self.wakes.0.load(Ordering::SeqCst)
-    }
-
-    /// Polled if it has been woken since the last time, as an executor would.
-    fn run(&mut self) -> Answer {
-        if self.wakes.0.swap(0, Ordering::SeqCst) > 0 { self.poll() } else { Poll::Pending }
-    }
+/// Polled, and found pending.
+#[track_caller]
+fn joined<C: Timer>(bucket: &Arc<TokenBucket<C>>, n: u64) -> Task<C> {
+    unpolled(bucket, n).pending()
 }
 
 const SERVED: Answer = Poll::Ready(Ok(()));
@@ -121,7 +79,7 @@ mod w1_order {
     #[test]
     fn first_come_first_served() {
         let (bucket, clock) = bucket(ten_a_second(1));
-        let mut tasks: Vec<_> = (0..5).map(|_| Task::joined(&bucket, 1)).collect();
+        let mut tasks: Vec<_> = (0..5).map(|_| joined(&bucket, 1)).collect();
         for first in 0..5 {
             clock.advance(ms(100));
             // Asked in the wrong order.
@@ -136,8 +94,8 @@ mod w1_order {
     #[test]
     fn a_large_request_is_not_starved_by_small_ones() {
         let (bucket, clock) = bucket(ten_a_second(10));
-        let mut large = Task::joined(&bucket, 10);
-        let mut small: Vec<_> = (0..20).map(|_| Task::joined(&bucket, 1)).collect();
+        let mut large = joined(&bucket, 10);
+        let mut small: Vec<_> = (0..20).map(|_| joined(&bucket, 1)).collect();
         for _ in 0..9 {
             clock.advance(ms(100));
             assert!(small.iter_mut().all(|task| task.poll().is_pending()));
@@ -150,7 +108,7 @@ mod w1_order {
     #[test]
     fn nobody_overtakes_the_line_and_a_refusal_counts_those_ahead() {
         let (bucket, clock) = bucket(ten_a_second(10));
-        let (_one, _two) = (Task::joined(&bucket, 3), Task::joined(&bucket, 2));
+        let (_one, _two) = (joined(&bucket, 3), joined(&bucket, 2));
         clock.advance(ms(200));
         // Two tokens are there, and not for us.
         let now = at(200);
@@ -159,14 +117,14 @@ mod w1_order {
         assert_eq!(bucket.ready_at(1, now), Ok(at(600)));
         assert_eq!(bucket.try_acquire_up_to(5), 0);
         assert_eq!(bucket.try_acquire(0), Ok(()));
-        let mut newcomer = Task::joined(&bucket, 1);
+        let mut newcomer = joined(&bucket, 1);
         assert_eq!(newcomer.poll(), Poll::Pending);
     }
 
     #[test]
     fn retry_at_behind_a_line_is_when_it_is_granted() {
         let (bucket, clock) = bucket(ten_a_second(10));
-        let mut tasks = [Task::joined(&bucket, 3), Task::joined(&bucket, 2)];
+        let mut tasks = [joined(&bucket, 3), joined(&bucket, 2)];
         let retry_at = match bucket.try_acquire(1) {
             Err(TryAcquireError::Denied { retry_at, .. }) => retry_at,
             other => panic!("{other:?}"),
@@ -182,7 +140,7 @@ mod w1_order {
     #[test]
     fn those_called_together_are_funded_together() {
         let (bucket, clock) = bucket(ten_a_second(5));
-        let mut tasks: Vec<_> = (0..6).map(|_| Task::joined(&bucket, 1)).collect();
+        let mut tasks: Vec<_> = (0..6).map(|_| joined(&bucket, 1)).collect();
         clock.advance(ms(400));
         assert_eq!(tasks[0].run(), SERVED);
         assert_eq!([1, 2, 3, 4, 5].map(|i| tasks[i].wakes()), [1, 1, 1, 0, 0]);
@@ -199,7 +157,7 @@ mod w1_order {
         let (bucket, clock) = bucket(ten_a_second(5));
         clock.advance(ms(1_000));
         bucket.try_acquire(5).unwrap();
-        let mut tasks: Vec<_> = (0..4).map(|_| Task::joined(&bucket, 1)).collect();
+        let mut tasks: Vec<_> = (0..4).map(|_| joined(&bucket, 1)).collect();
         clock.advance(ms(300));
         assert_eq!(tasks[0].run(), SERVED);
         assert_eq!([1, 2].map(|i| tasks[i].wakes()), [1, 1]);
@@ -220,10 +178,7 @@ mod w2_cancel {
     use super::*;
 
     /// Runs what has been woken until nothing is, from alarm to alarm; says who was served when.
-    fn serve_all(
-        clock: &ManualClock,
-        tasks: &mut [Option<Task<Arc<Bucket>>>],
-    ) -> Vec<(usize, Instant)> {
+    fn serve_all(clock: &ManualClock, tasks: &mut [Option<Task>]) -> Vec<(usize, Instant)> {
         let mut served = Vec::new();
         loop {
             for (i, place) in tasks.iter_mut().enumerate() {
@@ -247,7 +202,7 @@ mod w2_cancel {
         for woken in [false, true] {
             for dropped in 0..4 {
                 let (bucket, clock) = bucket(ten_a_second(2));
-                let mut tasks: Vec<_> = (0..4).map(|_| Some(Task::joined(&bucket, 1))).collect();
+                let mut tasks: Vec<_> = (0..4).map(|_| Some(joined(&bucket, 1))).collect();
                 if woken {
                     clock.advance(ms(100));
                     assert_eq!(tasks[0].as_ref().unwrap().wakes(), 1);
@@ -269,7 +224,7 @@ mod w2_cancel {
     fn a_called_wait_that_is_dropped_passes_its_turn_on() {
         for dropped in 1..3 {
             let (bucket, clock) = bucket(ten_a_second(5));
-            let mut tasks: Vec<_> = (0..4).map(|_| Some(Task::joined(&bucket, 1))).collect();
+            let mut tasks: Vec<_> = (0..4).map(|_| Some(joined(&bucket, 1))).collect();
             clock.advance(ms(300));
             assert_eq!(tasks[0].take().unwrap().run(), SERVED);
             // 1 and 2 are called.
@@ -288,7 +243,7 @@ mod w2_cancel {
         // Also behind somebody whose alarm was for a deadline.
         for timeout in [None, Some(Duration::from_secs(60))] {
             let (bucket, clock) = bucket(ten_a_second(5));
-            let mut tasks: Vec<_> = (0..3).map(|_| Task::joined(&bucket, 1)).collect();
+            let mut tasks: Vec<_> = (0..3).map(|_| joined(&bucket, 1)).collect();
             let wait = Acquire::new(Arc::clone(&bucket), 4);
             let mut last = Task::of(timeout.into_iter().fold(wait, Acquire::timeout)).pending();
             clock.advance(ms(500));
@@ -305,12 +260,12 @@ mod w2_cancel {
     #[test]
     fn nor_does_it_hold_up_who_has_the_place_of_one_that_had_an_alarm() {
         let (bucket, clock) = bucket(ten_a_second(5));
-        let head = Task::joined(&bucket, 2);
+        let head = joined(&bucket, 2);
         bucket.refund(3);
         clock.advance(ms(200));
-        let mut called = [2, 3].map(|n| Task::joined(&bucket, n));
+        let mut called = [2, 3].map(|n| joined(&bucket, n));
         drop(head);
-        let mut last = Task::joined(&bucket, 1);
+        let mut last = joined(&bucket, 1);
         assert_eq!(called[1].run(), SERVED);
         assert_eq!(clock.next_alarm(), Some(at(300)));
         clock.advance(ms(100));
@@ -322,7 +277,7 @@ mod w2_cancel {
     #[test]
     fn a_nudged_wait_that_is_dropped_passes_the_wake_on() {
         let (bucket, _clock) = bucket(ten_a_second(5));
-        let (head, mut next) = (Task::joined(&bucket, 1), Task::joined(&bucket, 1));
+        let (head, mut next) = (joined(&bucket, 1), joined(&bucket, 1));
         bucket.refund(1);
         assert_eq!((head.wakes(), next.wakes()), (1, 0));
         drop(head);
@@ -332,8 +287,8 @@ mod w2_cancel {
     #[test]
     fn a_large_head_that_is_dropped_frees_what_those_behind_need() {
         let (bucket, clock) = bucket(ten_a_second(5));
-        let head = Task::joined(&bucket, 5);
-        let mut small: Vec<_> = (0..5).map(|_| Task::joined(&bucket, 1)).collect();
+        let head = joined(&bucket, 5);
+        let mut small: Vec<_> = (0..5).map(|_| joined(&bucket, 1)).collect();
         clock.advance(ms(400));
         drop(head);
         let served =
@@ -344,7 +299,7 @@ mod w2_cancel {
     #[test]
     fn when_all_are_dropped_nothing_is_left() {
         let (bucket, clock) = bucket(ten_a_second(5));
-        let tasks: Vec<_> = (0..9).map(|_| Task::joined(&bucket, 1)).collect();
+        let tasks: Vec<_> = (0..9).map(|_| joined(&bucket, 1)).collect();
         clock.advance(ms(150));
         drop(tasks);
         assert_nobody_waits(&bucket);
@@ -409,7 +364,7 @@ mod w4_no_herd {
     fn a_line_makes_one_alarm_and_a_second_one_for_deadlines() {
         let clock = Hooked::new();
         let bucket = Arc::new(ten_a_second(5).build_with(clock.clone()).unwrap());
-        let mut tasks: Vec<_> = (0..100).map(|_| Task::joined(&bucket, 1)).collect();
+        let mut tasks: Vec<_> = (0..100).map(|_| joined(&bucket, 1)).collect();
         for task in &mut tasks {
             while task.run().is_pending() {
                 clock.time.set_now(clock.time.next_alarm().unwrap());
@@ -426,13 +381,13 @@ mod w4_no_herd {
     #[test]
     fn a_call_is_not_repeated() {
         let (bucket, clock) = bucket(ten_a_second(5));
-        let mut tasks: Vec<_> = (0..3).map(|_| Task::joined(&bucket, 1)).collect();
+        let mut tasks: Vec<_> = (0..3).map(|_| joined(&bucket, 1)).collect();
         clock.advance(ms(200));
         assert_eq!(tasks[0].run(), SERVED);
         assert_eq!(tasks[1].wakes(), 1);
         for _ in 0..5 {
             clock.advance(ms(1));
-            drop(Task::joined(&bucket, 1));
+            drop(joined(&bucket, 1));
         }
         assert_eq!((tasks[1].wakes(), tasks[2].wakes()), (1, 0));
     }
@@ -444,7 +399,7 @@ mod w5_early {
     #[test]
     fn a_refund_wakes_the_first_at_once() {
         let (bucket, _clock) = bucket(ten_a_second(5));
-        let (mut head, next) = (Task::joined(&bucket, 2), Task::joined(&bucket, 1));
+        let (mut head, next) = (joined(&bucket, 2), joined(&bucket, 1));
         bucket.refund(2);
         assert_eq!((head.wakes(), next.wakes()), (1, 0));
         assert_eq!(head.run(), SERVED);
@@ -453,7 +408,7 @@ mod w5_early {
     #[test]
     fn a_refund_for_several_serves_several() {
         let (bucket, _clock) = bucket(ten_a_second(5));
-        let mut tasks: Vec<_> = (0..5).map(|_| Task::joined(&bucket, 1)).collect();
+        let mut tasks: Vec<_> = (0..5).map(|_| joined(&bucket, 1)).collect();
         bucket.refund(3);
         let served: Vec<_> = tasks.iter_mut().map(|task| task.run() == SERVED).collect();
         assert_eq!(served, [true, true, true, false, false]);
@@ -462,7 +417,7 @@ mod w5_early {
     #[test]
     fn a_refund_while_a_called_task_is_stuck_serves_the_next() {
         let (bucket, clock) = bucket(ten_a_second(5));
-        let mut tasks: Vec<_> = (0..3).map(|_| Task::joined(&bucket, 1)).collect();
+        let mut tasks: Vec<_> = (0..3).map(|_| joined(&bucket, 1)).collect();
         clock.advance(ms(200));
         assert_eq!(tasks[0].run(), SERVED);
         assert_eq!(tasks[1].wakes(), 1);
@@ -476,7 +431,7 @@ mod w5_early {
     #[test]
     fn new_terms_wake_everybody() {
         let (bucket, clock) = bucket(ten_a_second(5));
-        let mut tasks: Vec<_> = [1, 5, 1].map(|n| Task::joined(&bucket, n)).into();
+        let mut tasks: Vec<_> = [1, 5, 1].map(|n| joined(&bucket, n)).into();
         bucket.reconfigure(&Config::new(Rate::per_second(1_000)).burst(2)).unwrap();
         assert!(tasks.iter().all(|task| task.wakes() == 1));
         let refused = Poll::Ready(Err(AcquireError::ExceedsBurst { burst: 2 }));
@@ -494,14 +449,14 @@ mod w5_early {
     #[test]
     fn a_close_wakes_everybody_in_any_state() {
         let (bucket, clock) = bucket(ten_a_second(5));
-        let mut tasks: Vec<_> = (0..5).map(|_| Task::joined(&bucket, 1)).collect();
+        let mut tasks: Vec<_> = (0..5).map(|_| joined(&bucket, 1)).collect();
         clock.advance(ms(200));
         assert_eq!(tasks[0].run(), SERVED);
         bucket.close();
         for task in &mut tasks[1..] {
             assert_eq!(task.run(), Poll::Ready(Err(AcquireError::Closed)));
         }
-        assert_eq!(Task::new(&bucket, 1).poll(), Poll::Ready(Err(AcquireError::Closed)));
+        assert_eq!(unpolled(&bucket, 1).poll(), Poll::Ready(Err(AcquireError::Closed)));
         assert_nobody_waits(&bucket);
         assert_eq!(clock.next_alarm(), None);
     }
@@ -514,13 +469,13 @@ mod w6_bounds {
     fn a_full_line_refuses_at_once_and_registers_nothing() {
         let (bucket, clock) = bucket(ten_a_second(5).max_waiters(2));
         let full = Poll::Ready(Err(AcquireError::LineFull { max_waiters: 2 }));
-        let one = Task::joined(&bucket, 1);
-        let _two = Task::joined(&bucket, 1);
-        assert_eq!(Task::new(&bucket, 1).poll(), full);
+        let one = joined(&bucket, 1);
+        let _two = joined(&bucket, 1);
+        assert_eq!(unpolled(&bucket, 1).poll(), full);
         assert_eq!(bucket.stats().line.waiting, 2);
         drop(one);
-        let _three = Task::joined(&bucket, 1);
-        assert_eq!(Task::new(&bucket, 1).poll(), full);
+        let _three = joined(&bucket, 1);
+        assert_eq!(unpolled(&bucket, 1).poll(), full);
         assert!(clock.next_alarm().is_some());
     }
 
@@ -528,11 +483,11 @@ mod w6_bounds {
     fn with_no_place_to_wait_in_the_mark_is_cleared() {
         let (bucket, clock) = bucket(ten_a_second(5).max_waiters(0));
         let full = Poll::Ready(Err(AcquireError::LineFull { max_waiters: 0 }));
-        assert_eq!(Task::new(&bucket, 1).poll(), full);
+        assert_eq!(unpolled(&bucket, 1).poll(), full);
         assert_nobody_waits(&bucket);
         assert_eq!(clock.next_alarm(), None);
         clock.advance(ms(100));
-        assert_eq!(Task::new(&bucket, 1).poll(), SERVED);
+        assert_eq!(unpolled(&bucket, 1).poll(), SERVED);
     }
 
     #[test]
@@ -546,7 +501,7 @@ mod w6_bounds {
         assert_nobody_waits(&bucket);
         assert_eq!(clock.next_alarm(), None);
         // Those ahead count.
-        let _ahead = Task::joined(&bucket, 4);
+        let _ahead = joined(&bucket, 4);
         assert_eq!(hasty(2, 599), late(at(600)));
         assert_eq!(bucket.stats().line.waiting, 1);
         assert_eq!(hasty(2, 600), Poll::Pending);
@@ -572,7 +527,7 @@ mod w6_bounds {
     }
 
     /// A wait for one token that can be served in time, until the line is slowed down.
-    fn with_timeout(bucket: &Arc<Bucket>, timeout: u64) -> Task<Arc<Bucket>> {
+    fn with_timeout(bucket: &Arc<Bucket>, timeout: u64) -> Task {
         Task::of(Acquire::new(Arc::clone(bucket), 1).timeout(ms(timeout))).pending()
     }
 
@@ -580,7 +535,7 @@ mod w6_bounds {
     fn the_head_times_out_when_new_terms_are_too_slow() {
         let (bucket, clock) = bucket(ten_a_second(5));
         let mut head = with_timeout(&bucket, 150);
-        let mut next = Task::joined(&bucket, 1);
+        let mut next = joined(&bucket, 1);
         bucket.reconfigure(&Config::new(Rate::per_second(1)).burst(5)).unwrap();
         assert!(head.run().is_pending() && next.run().is_pending());
         assert_eq!(clock.next_alarm(), Some(at(150)));
@@ -593,7 +548,7 @@ mod w6_bounds {
     #[test]
     fn timeouts_come_in_their_order_not_the_lines() {
         let (bucket, clock) = bucket(ten_a_second(9));
-        let mut head = Task::joined(&bucket, 1);
+        let mut head = joined(&bucket, 1);
         let mut tasks = [500, 800, 400, 700].map(|timeout| with_timeout(&bucket, timeout));
         bucket.reconfigure(&Config::new(Rate::per_minute(1)).burst(5)).unwrap();
         assert!(head.run().is_pending());
@@ -614,8 +569,8 @@ mod w6_bounds {
     #[test]
     fn a_timeout_behind_a_stuck_called_head_expires() {
         let (bucket, clock) = bucket(ten_a_second(9));
-        let first = Task::joined(&bucket, 1);
-        let mut stuck = Task::joined(&bucket, 1);
+        let first = joined(&bucket, 1);
+        let mut stuck = joined(&bucket, 1);
         let mut hasty = Task::of(Acquire::new(Arc::clone(&bucket), 9).timeout(ms(1_200))).pending();
         bucket.refund(1);
         drop(first);
@@ -630,8 +585,8 @@ mod w6_bounds {
     #[test]
     fn behind_a_stuck_called_head_a_full_bucket_is_no_reason_to_be_woken() {
         let (bucket, clock) = bucket(ten_a_second(9));
-        let mut tasks: Vec<_> = (0..3).map(|_| Task::joined(&bucket, 1)).collect();
-        let mut large = Task::joined(&bucket, 8);
+        let mut tasks: Vec<_> = (0..3).map(|_| joined(&bucket, 1)).collect();
+        let mut large = joined(&bucket, 8);
         bucket.refund(2);
         drop(tasks.remove(0));
         assert_eq!((tasks[0].wakes(), tasks[1].wakes()), (1, 1), "called");
@@ -653,7 +608,7 @@ mod w6_bounds {
     #[test]
     fn a_timeout_behind_a_head_that_does_not_answer_its_alarm_expires() {
         let (bucket, clock) = bucket(ten_a_second(2));
-        let stuck = Task::joined(&bucket, 2);
+        let stuck = joined(&bucket, 2);
         let mut hasty = with_timeout(&bucket, 400);
         clock.set_now(at(200));
         assert_eq!(stuck.wakes(), 1);
@@ -664,7 +619,7 @@ mod w6_bounds {
     #[test]
     fn a_timeout_that_is_not_taken_note_of_delays_nobody_ahead() {
         let (bucket, clock) = bucket(ten_a_second(9));
-        let mut head = Task::joined(&bucket, 1);
+        let mut head = joined(&bucket, 1);
         let stuck = with_timeout(&bucket, 300);
         bucket.reconfigure(&Config::new(Rate::per_second(1)).burst(5)).unwrap();
         assert!(head.run().is_pending());
@@ -680,7 +635,7 @@ mod w6_bounds {
     #[test]
     fn a_timeout_that_is_not_taken_note_of_keeps_the_alarm_from_nobody() {
         let (bucket, clock) = bucket(ten_a_second(9));
-        let _large = Task::joined(&bucket, 9);
+        let _large = joined(&bucket, 9);
         let stuck = with_timeout(&bucket, 1_000);
         bucket.reconfigure(&Config::new(Rate::per_second(1)).burst(9)).unwrap();
         let (mut large, mut stuck) = (_large, stuck);
@@ -701,8 +656,8 @@ mod w6_bounds {
     #[test]
     fn a_timeout_expires_after_the_one_before_it_was_served_out_of_turn() {
         let (bucket, clock) = bucket(ten_a_second(9));
-        let first = Task::joined(&bucket, 1);
-        let stuck = Task::joined(&bucket, 1);
+        let first = joined(&bucket, 1);
+        let stuck = joined(&bucket, 1);
         let mut served = with_timeout(&bucket, 500);
         let mut hasty = Task::of(Acquire::new(Arc::clone(&bucket), 9).timeout(ms(1_200))).pending();
         bucket.refund(1);
@@ -720,7 +675,7 @@ mod w6_bounds {
     #[test]
     fn a_timeout_behind_one_that_expired_and_is_stuck_expires() {
         let (bucket, clock) = bucket(ten_a_second(9));
-        let mut head = Task::joined(&bucket, 9);
+        let mut head = joined(&bucket, 9);
         let (mut stuck, mut later) = (with_timeout(&bucket, 1_000), with_timeout(&bucket, 5_000));
         bucket.reconfigure(&Config::new(Rate::per_second(1)).burst(9)).unwrap();
         assert!(head.run().is_pending() && stuck.run().is_pending() && later.run().is_pending());
@@ -737,8 +692,8 @@ mod w6_bounds {
     #[test]
     fn whoever_follows_one_that_timed_out_has_its_alarm() {
         let (bucket, clock) = bucket(ten_a_second(9));
-        let first = Task::joined(&bucket, 1);
-        let (stuck, slow) = (Task::joined(&bucket, 1), Task::joined(&bucket, 3));
+        let first = joined(&bucket, 1);
+        let (stuck, slow) = (joined(&bucket, 1), joined(&bucket, 3));
         let mut hasty = with_timeout(&bucket, 600);
         let mut next = Task::of(Acquire::new(Arc::clone(&bucket), 2).timeout(ms(900))).pending();
         bucket.refund(1);
@@ -755,9 +710,9 @@ mod w6_bounds {
     #[test]
     fn whoever_follows_one_served_out_of_turn_has_its_alarm() {
         let (bucket, clock) = bucket(ten_a_second(9));
-        let first = Task::joined(&bucket, 1);
-        let stuck = Task::joined(&bucket, 1);
-        let (mut served, mut next) = (Task::joined(&bucket, 1), Task::joined(&bucket, 1));
+        let first = joined(&bucket, 1);
+        let stuck = joined(&bucket, 1);
+        let (mut served, mut next) = (joined(&bucket, 1), joined(&bucket, 1));
         bucket.refund(1);
         drop(first);
         assert_eq!(stuck.wakes(), 1, "called");
@@ -852,12 +807,12 @@ mod w7_foreign_code {
         // By whom it is woken: a refund, a close, a leaver.
         for event in 0..3 {
             let (bucket, clock) = bucket(ten_a_second(5));
-            let mut first = Some(Task::joined(&bucket, 1));
-            let mut broken = Task::new(&bucket, 1);
+            let mut first = Some(joined(&bucket, 1));
+            let mut broken = unpolled(&bucket, 1);
             assert!(
                 broken.poll_with(&on_wake(|| panic!("a broken waker, as intended"))).is_pending()
             );
-            let mut next = Task::joined(&bucket, 1);
+            let mut next = joined(&bucket, 1);
             if event != 2 {
                 drop(first.take());
             }
@@ -886,7 +841,7 @@ mod w7_foreign_code {
     #[test]
     fn a_waker_that_panics_when_it_is_dropped_harms_nobody() {
         let (bucket, clock) = bucket(ten_a_second(5));
-        let mut broken = Task::new(&bucket, 1);
+        let mut broken = unpolled(&bucket, 1);
         let dropped = Arc::new(AtomicBool::new(false));
         let panics = {
             let dropped = Arc::clone(&dropped);
@@ -898,21 +853,21 @@ mod w7_foreign_code {
         };
         assert!(broken.poll_with(&panics).is_pending());
         drop(panics);
-        let mut next = Task::joined(&bucket, 1);
+        let mut next = joined(&bucket, 1);
         // The alarm has a clone: it is dropped as the alarm is set for the next.
         let _caught = catch_unwind(AssertUnwindSafe(|| drop(broken)));
         assert!(dropped.load(Ordering::SeqCst));
         clock.advance(ms(100));
         assert_eq!(next.run(), SERVED);
         assert_nobody_waits(&bucket);
-        let _again = Task::joined(&bucket, 1);
+        let _again = joined(&bucket, 1);
         assert!(clock.next_alarm().is_some(), "the line still sets alarms");
     }
 
     #[test]
     fn a_timer_that_panics_for_another_is_set_by_that_one_itself() {
         let (bucket, clock) = hooked(ten_a_second(5));
-        let (head, mut next) = (Task::joined(&bucket, 1), Task::joined(&bucket, 1));
+        let (head, mut next) = (joined(&bucket, 1), joined(&bucket, 1));
         let again = clock.clone();
         clock.before_the_next_set(move || {
             // The second try with a new alarm fails too.
@@ -929,7 +884,7 @@ mod w7_foreign_code {
     #[test]
     fn a_timer_that_panics_once_is_given_a_new_alarm() {
         let (bucket, clock) = hooked(ten_a_second(5));
-        let (head, mut next) = (Task::joined(&bucket, 1), Task::joined(&bucket, 1));
+        let (head, mut next) = (joined(&bucket, 1), joined(&bucket, 1));
         clock.before_the_next_set(|| panic!("the alarm's runtime is gone, as intended"));
         drop(head);
         assert_eq!((next.wakes(), clock.made()), (0, 2));
@@ -941,11 +896,11 @@ mod w7_foreign_code {
     fn a_timer_that_panics_for_the_caller_tells_the_caller() {
         let (bucket, clock) = hooked(ten_a_second(5));
         clock.before_the_next_set(|| panic!("no runtime here, as intended"));
-        let mut task = Task::new(&bucket, 1);
+        let mut task = unpolled(&bucket, 1);
         assert!(catch_unwind(AssertUnwindSafe(|| task.poll())).is_err());
         drop(task);
         assert_nobody_waits(&bucket);
-        let mut next = Task::joined(&bucket, 1);
+        let mut next = joined(&bucket, 1);
         clock.time.advance(ms(100));
         assert_eq!(next.run(), SERVED);
     }
@@ -954,22 +909,22 @@ mod w7_foreign_code {
     fn a_waker_may_use_the_bucket() {
         let (bucket, clock) = bucket(ten_a_second(5));
         let log = Arc::new(AtomicUsize::new(0));
-        let other = Arc::new(Mutex::new(Some(Task::joined(&bucket, 1))));
+        let other = Arc::new(Mutex::new(Some(joined(&bucket, 1))));
         let act = {
             let (bucket, log, other) = (Arc::clone(&bucket), Arc::clone(&log), Arc::clone(&other));
             move || {
                 log.fetch_add(1, Ordering::SeqCst);
                 let _refused = bucket.try_acquire(1);
                 let _looked = bucket.stats();
-                let _pending = Task::new(&bucket, 1).poll();
+                let _pending = unpolled(&bucket, 1).poll();
                 let other = other.lock().unwrap().take();
                 drop(other);
                 bucket.refund(0);
             }
         };
-        let mut woken = Task::new(&bucket, 1);
+        let mut woken = unpolled(&bucket, 1);
         assert!(woken.poll_with(&on_wake(act.clone())).is_pending());
-        let mut replaced = Task::new(&bucket, 1);
+        let mut replaced = unpolled(&bucket, 1);
         assert!(replaced.poll_with(&on_drop(act)).is_pending());
         let before = log.load(Ordering::SeqCst);
         assert_eq!(replaced.poll(), Poll::Pending);
@@ -984,11 +939,11 @@ mod w7_foreign_code {
     #[test]
     fn a_timer_may_use_the_bucket() {
         let (bucket, clock) = hooked(ten_a_second(5));
-        let (head, mut next) = (Task::joined(&bucket, 1), Task::joined(&bucket, 1));
+        let (head, mut next) = (joined(&bucket, 1), joined(&bucket, 1));
         let same = Arc::clone(&bucket);
         clock.before_the_next_set(move || {
             let _refused = same.try_acquire(1);
-            drop(Task::joined(&same, 1));
+            drop(joined(&same, 1));
             same.refund(1);
         });
         drop(head);
@@ -999,7 +954,7 @@ mod w7_foreign_code {
     #[test]
     fn a_close_while_a_waker_is_lent_reaches_its_owner() {
         let (bucket, clock) = hooked(ten_a_second(5));
-        let (head, mut next) = (Task::joined(&bucket, 1), Task::joined(&bucket, 1));
+        let (head, mut next) = (joined(&bucket, 1), joined(&bucket, 1));
         let same = Arc::clone(&bucket);
         clock.before_the_next_set(move || same.close());
         drop(head);
@@ -1009,7 +964,7 @@ mod w7_foreign_code {
     #[test]
     fn slower_terms_while_a_waker_is_lent_reach_its_owner() {
         let (bucket, clock) = hooked(ten_a_second(5));
-        let (head, mut next) = (Task::joined(&bucket, 1), Task::joined(&bucket, 5));
+        let (head, mut next) = (joined(&bucket, 1), joined(&bucket, 5));
         let same = Arc::clone(&bucket);
         clock.before_the_next_set(move || {
             same.reconfigure(&Config::new(Rate::per_second(1)).burst(2)).unwrap();
@@ -1021,7 +976,7 @@ mod w7_foreign_code {
     #[test]
     fn new_terms_while_a_waker_is_lent_for_a_deadline_reach_its_owner() {
         let (bucket, clock) = hooked(ten_a_second(9));
-        let stuck = Task::joined(&bucket, 1);
+        let stuck = joined(&bucket, 1);
         let in_time = |n, timeout| {
             Task::of(Acquire::new(Arc::clone(&bucket), n).timeout(ms(timeout))).pending()
         };
@@ -1038,8 +993,8 @@ mod w7_foreign_code {
     #[test]
     fn an_alarm_set_with_a_waker_that_was_replaced_meanwhile_is_set_again() {
         let (bucket, clock) = hooked(ten_a_second(5));
-        let head = Task::joined(&bucket, 1);
-        let next = Arc::new(Mutex::new(Task::joined(&bucket, 1)));
+        let head = joined(&bucket, 1);
+        let next = Arc::new(Mutex::new(joined(&bucket, 1)));
         let moved = Arc::new(Wakes::default());
         let (same, waker) = (Arc::clone(&next), Waker::from(Arc::clone(&moved)));
         // It is polled by another task while its waker is lent.
@@ -1048,7 +1003,7 @@ mod w7_foreign_code {
         });
         drop(head);
         clock.time.advance(ms(100));
-        assert_eq!(moved.0.load(Ordering::SeqCst), 1);
+        assert_eq!(moved.count(), 1);
         assert_eq!(next.lock().unwrap().poll(), SERVED);
     }
 
@@ -1056,8 +1011,8 @@ mod w7_foreign_code {
     fn an_alarm_for_somebody_who_left_meanwhile_is_set_for_the_next_or_switched_off() {
         for behind in [false, true] {
             let (bucket, clock) = hooked(ten_a_second(5));
-            let (head, next) = (Task::joined(&bucket, 1), Task::joined(&bucket, 1));
-            let mut last = behind.then(|| Task::joined(&bucket, 1));
+            let (head, next) = (joined(&bucket, 1), joined(&bucket, 1));
+            let mut last = behind.then(|| joined(&bucket, 1));
             clock.before_the_next_set(move || drop(next));
             drop(head);
             match &mut last {
@@ -1075,7 +1030,7 @@ mod w7_foreign_code {
     fn the_waker_of_the_last_poll_is_woken_and_no_earlier_one() {
         let (bucket, clock) = bucket(ten_a_second(5));
         for refund in [false, true] {
-            let mut task = Task::new(&bucket, 1);
+            let mut task = unpolled(&bucket, 1);
             let wakes: Vec<_> = (0..4).map(|_| Arc::<Wakes>::default()).collect();
             for wakes in &wakes {
                 assert!(task.poll_with(&Waker::from(Arc::clone(wakes))).is_pending());
@@ -1085,7 +1040,7 @@ mod w7_foreign_code {
             } else {
                 clock.advance(ms(100))
             }
-            let counts: Vec<_> = wakes.iter().map(|wakes| wakes.0.load(Ordering::SeqCst)).collect();
+            let counts: Vec<_> = wakes.iter().map(|wakes| wakes.count()).collect();
             assert_eq!(counts, [0, 0, 0, 1]);
             assert_eq!(task.poll(), SERVED);
         }
@@ -1094,7 +1049,7 @@ mod w7_foreign_code {
     #[test]
     fn repolling_without_a_wake_changes_nothing() {
         let (bucket, clock) = bucket(ten_a_second(5));
-        let mut tasks: Vec<_> = (0..3).map(|_| Task::joined(&bucket, 1)).collect();
+        let mut tasks: Vec<_> = (0..3).map(|_| joined(&bucket, 1)).collect();
         for step in 1..=30 {
             // As in a `select!` in a loop whose other branch is always ready.
             clock.set_now(at(10 * step));
@@ -1110,7 +1065,7 @@ mod w7_foreign_code {
     #[should_panic(expected = "a wait was polled after it was over")]
     fn a_poll_after_the_end_panics() {
         let (bucket, _clock) = bucket(ten_a_second(5).initial(5));
-        let mut task = Task::new(&bucket, 1);
+        let mut task = unpolled(&bucket, 1);
         assert_eq!(task.poll(), SERVED);
         let _ = task.poll();
     }
@@ -1128,45 +1083,22 @@ mod w7_foreign_code {
 mod w8_fast_path {
     use super::*;
 
-    struct Counting;
-
-    thread_local! {
-        static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-    }
-
-    // SAFETY: it is the system's allocator; counting does not allocate.
-    unsafe impl GlobalAlloc for Counting {
-        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            let _torn_down = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-            // SAFETY: as the caller promised.
-            unsafe { System.alloc(layout) }
-        }
-
-        unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-            // SAFETY: as the caller promised.
-            unsafe { System.dealloc(pointer, layout) }
-        }
-    }
-
     #[global_allocator]
     static ALLOCATOR: Counting = Counting;
-
-    fn allocations() -> u64 {
-        ALLOCATIONS.with(Cell::get)
-    }
 
     #[test]
     fn an_uncontended_acquire_allocates_nothing_and_marks_nothing() {
         let (bucket, clock) = bucket(ten_a_second(100).initial(100));
         let mut cx = Context::from_waker(Waker::noop());
-        let before = allocations();
-        for _ in 0..10 {
-            assert_eq!(Pin::new(&mut bucket.acquire(1)).poll(&mut cx), SERVED);
-            assert_eq!(bucket.acquire(1).timeout(ms(1)).wait(), Ok(()));
-            assert_eq!(bucket.acquire(1).wait(), Ok(()));
-            drop(bucket.acquire(1));
-        }
-        assert_eq!(allocations(), before);
+        let count = allocations(|| {
+            for _ in 0..10 {
+                assert_eq!(Pin::new(&mut bucket.acquire(1)).poll(&mut cx), SERVED);
+                assert_eq!(bucket.acquire(1).timeout(ms(1)).wait(), Ok(()));
+                assert_eq!(bucket.acquire(1).wait(), Ok(()));
+                drop(bucket.acquire(1));
+            }
+        });
+        assert_eq!(count, 0);
         assert_nobody_waits(&bucket);
         assert_eq!(bucket.stats().line.wake_ups, 0);
         assert_eq!(clock.next_alarm(), None);
@@ -1177,7 +1109,6 @@ mod w8_fast_path {
         let (bucket, clock) = bucket(ten_a_second(1));
         let waker = Waker::from(Arc::new(Wakes::default()));
         let round = || {
-            let before = allocations();
             let mut waits: [_; 4] = std::array::from_fn(|_| bucket.acquire(1));
             for wait in &mut waits {
                 assert!(Pin::new(wait).poll(&mut Context::from_waker(&waker)).is_pending());
@@ -1186,10 +1117,9 @@ mod w8_fast_path {
                 clock.advance(ms(100));
                 assert_eq!(Pin::new(wait).poll(&mut Context::from_waker(&waker)), SERVED);
             }
-            allocations() - before
         };
-        let first = round();
-        let later = (0..5).map(|_| round()).max();
+        let first = allocations(round);
+        let later = (0..5).map(|_| allocations(round)).max();
         // The rest is what the manual clock allocates.
         assert!(later < Some(first), "{later:?} {first}");
     }
@@ -1211,7 +1141,7 @@ mod storms {
     }
 
     struct Guest {
-        task: Task<Arc<Bucket>>,
+        task: Task,
         n: u64,
         deadline: Option<Instant>,
     }
@@ -1416,23 +1346,6 @@ mod storms {
 mod threads {
     use super::*;
 
-    /// Runs `f` on a thread of its own, and fails if it takes longer than 2 minutes: on a busy machine a
-    /// thread that spins waits for its turn and for that of whoever it waits for.
-    fn watched<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
-        let (done, watchdog) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            let answer = f();
-            let _nobody_listens = done.send(());
-            answer
-        });
-        if let Err(mpsc::RecvTimeoutError::Timeout) =
-            watchdog.recv_timeout(Duration::from_secs(120))
-        {
-            panic!("a wake-up was lost: somebody still waits");
-        }
-        thread.join().expect("the watched test failed")
-    }
-
     #[test]
     fn threads_and_tasks_share_one_line() {
         watched(|| {
@@ -1523,7 +1436,7 @@ mod threads {
         watched(|| {
             let config = Config::new(Rate::per_second(100)).burst(2).initial(0);
             let bucket = Arc::new(config.build().unwrap());
-            let _stuck = Task::joined(&bucket, 2);
+            let _stuck = joined(&bucket, 2);
             let late = bucket.acquire(1).timeout(ms(60)).wait();
             assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
         });
@@ -1578,11 +1491,11 @@ mod threads {
                                     .wait(),
                                 1 => {
                                     // Polled as a task, then dropped or waited for as a thread.
-                                    let mut task = Task::new(&bucket, n);
+                                    let mut task = unpolled(&bucket, n);
                                     match task.poll() {
                                         Poll::Ready(result) => result,
                                         Poll::Pending if (dice >> 45) % 2 == 0 => continue,
-                                        Poll::Pending => task.wait.wait(),
+                                        Poll::Pending => task.future.wait(),
                                     }
                                 }
                                 2 => match bucket.try_acquire(n) {

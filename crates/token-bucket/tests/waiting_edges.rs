@@ -2,54 +2,24 @@
 //! called and not polled, runtimes that go idle.
 #![cfg(feature = "std")]
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use steadfast_core::{Clock, Instant, ManualClock, SystemAlarm, SystemClock, Timer, TokioClock};
+use steadfast_test_support::task::Task;
 use steadfast_token_bucket::{Acquire, AcquireError, Config, Rate, TokenBucket};
 
 type Bucket<C> = Arc<TokenBucket<C>>;
 
-#[derive(Default)]
-struct Wakes(AtomicUsize);
+type Guest<C> = Task<Acquire<Bucket<C>>>;
 
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// A wait, polled by hand, and a count of its wake-ups.
-struct Guest<C: Timer> {
-    wait: Acquire<Bucket<C>>,
-    wakes: Arc<Wakes>,
-}
-
-impl<C: Timer> Guest<C> {
-    fn joins(bucket: &Bucket<C>, n: u64) -> Self {
-        let mut guest = Self { wait: Acquire::new(Arc::clone(bucket), n), wakes: Arc::default() };
-        assert!(guest.poll().is_pending());
-        guest
-    }
-
-    fn poll(&mut self) -> Poll<Result<(), AcquireError>> {
-        let waker = Waker::from(Arc::clone(&self.wakes));
-        Pin::new(&mut self.wait).poll(&mut Context::from_waker(&waker))
-    }
-
-    fn wakes(&self) -> usize {
-        self.wakes.0.load(Ordering::SeqCst)
-    }
-
-    fn limited(self, limit: impl FnOnce(Acquire<Bucket<C>>) -> Acquire<Bucket<C>>) -> Self {
-        Self { wait: limit(self.wait), wakes: self.wakes }
-    }
+/// Polled, and found pending.
+fn joins<C: Timer>(bucket: &Bucket<C>, n: u64) -> Guest<C> {
+    Task::of(Acquire::new(Arc::clone(bucket), n)).pending()
 }
 
 fn ms(millis: u64) -> Duration {
@@ -69,11 +39,11 @@ fn manual(config: Config) -> (Bucket<ManualClock>, ManualClock) {
 #[test]
 fn whoever_joins_behind_a_called_place_that_is_not_polled_is_served() {
     let (bucket, clock) = manual(empty(3));
-    let (mut first, called) = (Guest::joins(&bucket, 1), Guest::joins(&bucket, 1));
+    let (mut first, called) = (joins(&bucket, 1), joins(&bucket, 1));
     clock.advance(ms(200));
     assert!(first.poll().is_ready());
     assert_eq!(called.wakes(), 1);
-    let mut late = Guest::joins(&bucket, 1);
+    let mut late = joins(&bucket, 1);
     clock.advance(ms(100));
     assert_eq!(late.wakes(), 1, "three have come in for two");
     assert!(late.poll().is_ready());
@@ -82,7 +52,7 @@ fn whoever_joins_behind_a_called_place_that_is_not_polled_is_served() {
 #[test]
 fn a_thread_behind_a_called_place_survives_a_spurious_unpark() {
     let bucket = Arc::new(empty(3).build().unwrap());
-    let (mut first, _called) = (Guest::joins(&bucket, 1), Guest::joins(&bucket, 1));
+    let (mut first, _called) = (joins(&bucket, 1), joins(&bucket, 1));
     let (sender, served) = channel();
     let behind = Arc::clone(&bucket);
     let thread = thread::spawn(move || sender.send(behind.acquire(1).wait()).unwrap());
@@ -99,8 +69,8 @@ fn a_limit_given_after_the_first_poll_counts() {
     let never = Config::new(Rate::per_hour(1)).burst(1).initial(0);
     let (bucket, clock) = manual(never);
     let deadline = clock.now().saturating_add(ms(50));
-    let mut timeout = Guest::joins(&bucket, 1).limited(|wait| wait.timeout(ms(50)));
-    let mut limited = Guest::joins(&bucket, 1).limited(|wait| wait.deadline(deadline));
+    let mut timeout = joins(&bucket, 1).with(|wait| wait.timeout(ms(50)));
+    let mut limited = joins(&bucket, 1).with(|wait| wait.deadline(deadline));
     assert!(timeout.poll().is_pending() && limited.poll().is_pending());
     clock.advance(ms(50));
     assert_eq!((timeout.wakes(), limited.wakes()), (1, 1));
@@ -111,9 +81,9 @@ fn a_limit_given_after_the_first_poll_counts() {
 #[test]
 fn a_far_step_back_of_the_clock_is_noticed_when_somebody_joins() {
     let (bucket, clock) = manual(empty(10));
-    let mut head = Guest::joins(&bucket, 1);
+    let mut head = joins(&bucket, 1);
     clock.set_now(clock.now().saturating_sub(Duration::from_secs(86_400)));
-    let _second = Guest::joins(&bucket, 1);
+    let _second = joins(&bucket, 1);
     clock.advance(ms(100));
     assert_eq!(head.wakes(), 1, "within a token of the new time, not a day later");
     // It is the first to ask in turn: from now on the bucket believes the clock.
@@ -125,7 +95,7 @@ fn a_far_step_back_of_the_clock_is_noticed_when_somebody_joins() {
 #[test]
 fn a_timeout_says_when_it_could_have_been() {
     let (bucket, clock) = manual(empty(2));
-    let _called = Guest::joins(&bucket, 2);
+    let _called = joins(&bucket, 2);
     clock.advance(Duration::from_secs(1));
     let wait = bucket.acquire(1).timeout(Duration::ZERO).wait();
     match wait {
@@ -141,9 +111,7 @@ fn ten_thousand_waits_with_one_deadline_end_without_a_pause() {
     let mut guests: Vec<_> = (0..10_000)
         .map(|_| {
             let wait = Acquire::new(Arc::clone(&bucket), 1).timeout(years);
-            let mut guest = Guest { wait, wakes: Arc::default() };
-            assert!(guest.poll().is_pending());
-            guest
+            Task::of(wait).pending()
         })
         .collect();
     clock.advance(years * 2);
@@ -238,7 +206,7 @@ fn a_clock_that_is_set_back_while_a_wait_spins_does_not_keep_the_thread() {
             let clock = Wall(Arc::new(AtomicUsize::new(usize::MAX)));
             let config = Config::new(Rate::per_second(2_000)).burst(1).initial(0);
             let bucket = Arc::new(config.build_with(clock.clone()).unwrap());
-            let mut guest = Guest::joins(&bucket, 1);
+            let mut guest = joins(&bucket, 1);
             let turn = bucket.snapshot().ready_at(1, clock.now());
             while clock.now().saturating_add(Duration::from_micros(50)) < turn {}
             clock.0.store(readings, Ordering::SeqCst);

@@ -10,19 +10,16 @@
 
 #![cfg(not(loom))]
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use steadfast_core::{Clock, Instant, ManualClock};
+use steadfast_test_support::waits::{
+    ACTORS, Deed, Entry, Heard, Line, Until, Waiter, actor, run_all, to_alarm,
+};
 use steadfast_token_bucket::state::{Decision, State};
 use steadfast_token_bucket::{Acquire, AcquireError, Config, Rate, TokenBucket, TryAcquireError};
-
-/// How many actors there are.
-pub const ACTORS: usize = 4;
 
 /// A rate and a burst. If there can be no such bucket, it is not built.
 #[derive(Debug, Clone, Copy)]
@@ -50,19 +47,6 @@ pub enum Span {
     Tokens(u16, i8),
 }
 
-/// Until when an actor waits.
-#[derive(Debug, Clone, Copy)]
-pub enum Until {
-    /// For ever.
-    Ever,
-    /// For so long from its next poll.
-    Timeout(Span),
-    /// Until so long from now.
-    Deadline(Span),
-    /// A deadline that was so long ago.
-    Past(Span),
-}
-
 /// What can happen. Actors are counted modulo [`ACTORS`]; one that has no wait does nothing.
 #[derive(Debug, Clone, Copy)]
 pub enum Op {
@@ -84,7 +68,7 @@ pub enum Op {
         /// For how many tokens.
         n: u64,
         /// Until when.
-        until: Until,
+        until: Until<Span>,
         /// Whether it is polled at once.
         polled: bool,
     },
@@ -100,7 +84,7 @@ pub enum Op {
         /// Whose.
         actor: u8,
         /// The new one.
-        until: Until,
+        until: Until<Span>,
     },
     /// All who are awake poll, in order from this actor on, until nobody is.
     Run(u8),
@@ -137,71 +121,14 @@ pub fn run(ops: &[Op]) {
     }
 }
 
-/// Counts wakes.
-#[derive(Default)]
-struct Wakes(AtomicU32);
-
-impl Wakes {
-    fn count(&self) -> u32 {
-        // ORDERING: Relaxed; one thread counts and looks.
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        // ORDERING: Relaxed; one thread counts and looks.
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 type Bucket = TokenBucket<ManualClock>;
 type Answer = Poll<Result<(), AcquireError>>;
 
-/// Somebody with a wait.
-struct Actor {
-    wait: Acquire<Arc<Bucket>>,
+/// What somebody waits for, and since when.
+#[derive(Debug, Clone, Copy)]
+struct Asker {
     n: u64,
-    timeout: Option<Duration>,
-    deadline: Instant,
-    /// Whether it ever had a limit: [`Instant::MAX`] can be one.
-    limited: bool,
-    wakes: Arc<Wakes>,
-    /// Of `wakes`: those before the last poll, and those that were accounted for.
-    before: u32,
-    known: u32,
     began: Instant,
-    /// It was woken because there is enough for it and all before it, and nothing has changed that.
-    called: bool,
-    /// It may have been called before the clock stepped back.
-    doubtful: bool,
-}
-
-impl Actor {
-    fn is_awake(&self) -> bool {
-        self.wakes.count() > self.before
-    }
-
-    fn resolve(&mut self, now: Instant) {
-        if let Some(timeout) = self.timeout.take() {
-            self.deadline = now.saturating_add(timeout);
-        }
-    }
-}
-
-/// What was done, as far as it says who may be woken by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
-    /// Somebody came, looked or left.
-    Settle,
-    /// Time passed.
-    Time,
-    /// Something came back.
-    Refund,
-    /// Everything changed.
-    All,
-    /// Nothing that concerns the line.
-    Nothing,
 }
 
 struct Model {
@@ -211,16 +138,11 @@ struct Model {
     state: State,
     terms: Terms,
     max_waiters: u32,
-    actors: [Option<Actor>; ACTORS],
-    /// Who waits, in order.
-    line: Vec<usize>,
+    /// What the actors have, and who of them waits. Disturbed by a clock that stepped back and by other
+    /// terms.
+    line: Line<Acquire<Arc<Bucket>>, Asker>,
     waited: u64,
-    wake_ups: u64,
     longest_wait: Duration,
-    /// The greatest time seen.
-    latest: Instant,
-    /// The clock stepped back or the terms changed, and the alarm may be that of before.
-    disturbed: bool,
     /// It stepped back so far that the bucket believes it when it is next asked in turn.
     leapt: bool,
     /// It was full while somebody who was called had not taken what was there for it: the alarm is that of a
@@ -239,13 +161,9 @@ impl Model {
             state: config.state(now).ok()?,
             terms,
             max_waiters,
-            actors: [const { None }; ACTORS],
-            line: Vec::new(),
+            line: Line::new(now),
             waited: 0,
-            wake_ups: 0,
             longest_wait: Duration::ZERO,
-            latest: now,
-            disturbed: false,
             leapt: false,
             spilled: false,
         })
@@ -267,14 +185,6 @@ impl Model {
         Duration::from_nanos(ns)
     }
 
-    fn actor(&self, i: usize) -> &Actor {
-        self.actors[i].as_ref().expect("whoever is in line has a wait")
-    }
-
-    fn actor_mut(&mut self, i: usize) -> &mut Actor {
-        self.actors[i].as_mut().expect("whoever is in line has a wait")
-    }
-
     fn occupied(&self) -> State {
         self.state.with_occupied(!self.line.is_empty())
     }
@@ -290,8 +200,8 @@ impl Model {
                 }
                 Deed::Nothing
             }
-            Op::Begin { actor, n, until, polled } => {
-                let i = usize::from(actor) % ACTORS;
+            Op::Begin { actor: i, n, until, polled } => {
+                let i = actor(i);
                 self.leave(i);
                 self.check(Deed::Settle);
                 self.begin(i, n, until);
@@ -300,30 +210,33 @@ impl Model {
                 }
                 Deed::Settle
             }
-            Op::Poll { actor, moved } => {
-                let i = usize::from(actor) % ACTORS;
-                if let Some(actor) = self.actors[i].as_mut().filter(|_| moved) {
-                    // Nobody is deaf meanwhile: it is polled at once.
-                    (actor.wakes, actor.before, actor.known) = (Arc::default(), 0, 0);
+            Op::Poll { actor: i, moved } => {
+                if let Some(waiter) = self.line.actors.waits_mut(actor(i)) {
+                    if moved {
+                        waiter.moves();
+                    }
+                    self.poll(actor(i));
                 }
-                self.poll(i);
                 Deed::Settle
             }
-            Op::Limit { actor, until } => {
-                let i = usize::from(actor) % ACTORS;
-                if let Some(mut actor) = self.actors[i].take() {
-                    self.limit(&mut actor, until);
-                    self.actors[i] = Some(actor);
-                    self.poll(i);
+            Op::Limit { actor: i, until } => {
+                let (until, now) = (until.map(|span| self.span(span)), self.now());
+                if let Some(waiter) = self.line.actors.waits_mut(actor(i)) {
+                    waiter.limit(until, now, Acquire::timeout, Acquire::deadline);
+                    self.poll(actor(i));
                 }
                 Deed::Settle
             }
             Op::Run(first) => {
-                self.run_all(usize::from(first) % ACTORS);
+                let awake = |model: &Self| model.line.actors.first_awake(actor(first));
+                run_all(self, awake, |model, i| {
+                    model.poll(i);
+                    model.check(Deed::Settle);
+                });
                 Deed::Settle
             }
-            Op::Drop(actor) => {
-                self.leave(usize::from(actor) % ACTORS);
+            Op::Drop(i) => {
+                self.leave(actor(i));
                 Deed::Settle
             }
             Op::Advance(span) => {
@@ -331,9 +244,9 @@ impl Model {
                 Deed::Time
             }
             Op::ToAlarm(more) => {
-                let Some(next) = self.clock.next_alarm() else { return };
-                let at = next.as_nanos().saturating_add_signed(more.into());
-                self.clock.set_now(Instant::from_nanos(at).max(self.now()));
+                if !to_alarm(&self.clock, more, u64::MAX) {
+                    return;
+                }
                 Deed::Time
             }
             Op::StepBack(span) => {
@@ -354,7 +267,7 @@ impl Model {
             Op::Refund(n) => {
                 self.state = self.state.refund(n);
                 self.bucket.refund(n);
-                Deed::Refund
+                Deed::Change
             }
             Op::Reconfigure(terms) => self.reconfigure(terms),
             Op::Close => {
@@ -366,89 +279,43 @@ impl Model {
         self.check(deed);
     }
 
-    fn begin(&mut self, i: usize, n: u64, until: Until) {
-        let mut actor = Actor {
-            wait: Acquire::new(Arc::clone(&self.bucket), n),
-            n,
-            timeout: None,
-            deadline: Instant::MAX,
-            limited: false,
-            wakes: Arc::default(),
-            before: 0,
-            known: 0,
-            began: Instant::ZERO,
-            called: false,
-            doubtful: false,
-        };
-        if !matches!(until, Until::Ever) {
-            self.limit(&mut actor, until);
-        }
-        self.actors[i] = Some(actor);
-    }
-
-    fn limit(&self, actor: &mut Actor, until: Until) {
-        let new = Acquire::new(Arc::clone(&self.bucket), actor.n);
-        let wait = std::mem::replace(&mut actor.wait, new);
-        actor.limited = true;
-        (actor.timeout, actor.deadline) = match until {
-            Until::Ever => (None, Instant::MAX),
-            Until::Timeout(span) => (Some(self.span(span)), Instant::MAX),
-            Until::Deadline(span) => (None, self.now().saturating_add(self.span(span))),
-            Until::Past(span) => (None, self.now().saturating_sub(self.span(span))),
-        };
-        actor.wait = match actor.timeout {
-            Some(timeout) => wait.timeout(timeout),
-            None => wait.deadline(actor.deadline),
-        };
+    fn begin(&mut self, i: usize, n: u64, until: Until<Span>) {
+        let wait = Acquire::new(Arc::clone(&self.bucket), n);
+        let (until, now) = (until.map(|span| self.span(span)), self.now());
+        let waiter = Waiter::new(wait, Asker { n, began: Instant::ZERO });
+        let waiter = waiter.limited(until, now, Acquire::timeout, Acquire::deadline);
+        self.line.actors.wait(i, waiter);
     }
 
     fn leave(&mut self, i: usize) {
-        let place = self.line.iter().position(|&other| other == i);
-        if let Some(place) = place {
+        if let Some(place) = self.line.place_of(i) {
             self.line.remove(place);
-            (self.disturbed, self.spilled) = (self.leapt, false);
+            (self.line.disturbed, self.spilled) = (self.leapt, false);
         }
-        self.actors[i] = None;
-    }
-
-    /// As an executor would: whoever is awake is polled, and woken by that or asleep afterwards.
-    fn run_all(&mut self, first: usize) {
-        // Each is polled once for its turn, and once for what another's end changed.
-        for _ in 0..3 * ACTORS {
-            let mut awake = (first..first + ACTORS).map(|i| i % ACTORS);
-            let Some(i) = awake.find(|&i| self.actors[i].as_ref().is_some_and(Actor::is_awake))
-            else {
-                return;
-            };
-            self.poll(i);
-            self.check(Deed::Settle);
-        }
-        panic!("somebody is woken again and again");
+        self.line.actors.leave(i);
     }
 
     fn poll(&mut self, i: usize) {
-        let Some(actor) = &mut self.actors[i] else { return };
-        actor.before = actor.wakes.count();
-        actor.known = actor.before;
-        let waker = Waker::from(Arc::clone(&actor.wakes));
-        let answer = Pin::new(&mut actor.wait).poll(&mut Context::from_waker(&waker));
-        match self.line.iter().position(|&other| other == i) {
+        let answer = self.line.actors.waiter_mut(i).poll();
+        match self.line.place_of(i) {
             None => self.came(i, answer),
-            Some(place) => self.looked(i, place, answer),
+            Some(place) => self.looked(place, answer),
         }
         if answer.is_ready() {
-            self.actors[i] = None;
+            self.line.actors.leave(i);
         }
     }
 
     /// A first poll: the answer is certain.
     fn came(&mut self, i: usize, answer: Answer) {
         let now = self.now();
-        let (n, deadline) = (self.actor(i).n, self.actor(i).deadline);
-        let expected = if self.actor(i).timeout.is_none() && now > deadline {
+        let waiter = self.line.actors.waiter_mut(i);
+        let n = waiter.own.n;
+        let expected = if waiter.came_late(now) {
             Poll::Ready(Err(AcquireError::TimedOut { ready_at: self.alone(n, now) }))
         } else {
-            self.actor_mut(i).resolve(now);
+            waiter.resolve(now);
+            waiter.own.began = now;
             let (decision, next) = self.occupied().take(n, now);
             self.state = next.with_occupied(false);
             match decision {
@@ -457,34 +324,28 @@ impl Model {
                 Decision::ExceedsBurst => {
                     Poll::Ready(Err(AcquireError::ExceedsBurst { burst: self.terms.burst }))
                 }
-                Decision::Denied { .. } => self.joined(i, now),
+                Decision::Denied { .. } => self.join(i, now),
             }
         };
-        assert_eq!(answer, expected, "{n} behind {:?} at {now:?} of {:?}", self.line, self.state);
-        if answer.is_pending() {
-            self.line.push(i);
-            self.actor_mut(i).began = now;
-        }
+        let line = self.line.order();
+        assert_eq!(answer, expected, "{n} behind {line:?} at {now:?} of {:?}", self.state);
     }
 
     /// Whether a newcomer has to wait, or would wait in vain.
-    fn joined(&self, i: usize, now: Instant) -> Answer {
-        let Actor { n, deadline, limited, .. } = *self.actor(i);
+    fn join(&mut self, i: usize, now: Instant) -> Answer {
+        let Waiter { deadline, own: Asker { n, .. }, .. } = *self.line.actors.waiter(i);
         let ready_at = if deadline == Instant::MAX {
             now
         } else {
             self.ready_at(self.weight(self.line.len()) + u128::from(n), now)
         };
-        let known = ready_at != Instant::MAX;
-        if (limited && now >= deadline) || (ready_at > deadline && known) {
-            let ready_at = if known { ready_at } else { now };
-            return Poll::Ready(Err(AcquireError::TimedOut { ready_at }));
+        let ready_at = Some(ready_at).filter(|&at| at != Instant::MAX);
+        let max_waiters = self.max_waiters;
+        match self.line.join(i, ready_at, max_waiters, now) {
+            Entry::TimedOut { ready_at } => Poll::Ready(Err(AcquireError::TimedOut { ready_at })),
+            Entry::LineFull => Poll::Ready(Err(AcquireError::LineFull { max_waiters })),
+            Entry::Joined => Poll::Pending,
         }
-        if self.line.len() >= usize::try_from(self.max_waiters).expect("32 bits") {
-            let max_waiters = self.max_waiters;
-            return Poll::Ready(Err(AcquireError::LineFull { max_waiters }));
-        }
-        Poll::Pending
     }
 
     /// When so many will be there, if ever: a bucket that is full gets no fuller.
@@ -507,19 +368,20 @@ impl Model {
 
     /// The tokens that the first so many of the line wait for.
     fn weight(&self, first: usize) -> u128 {
-        self.line[..first].iter().map(|&i| u128::from(self.actor(i).n)).sum()
+        self.line.waiters().take(first).map(|waiter| u128::from(waiter.own.n)).sum()
     }
 
     /// A poll of somebody in line.
-    fn looked(&mut self, i: usize, place: usize, answer: Answer) {
+    fn looked(&mut self, place: usize, answer: Answer) {
         let now = self.now();
-        self.actor_mut(i).resolve(now);
-        self.wake_ups += 1;
-        let Actor { n, deadline, limited, began, .. } = *self.actor(i);
+        self.line.at_mut(place).resolve(now);
+        self.line.wake_ups += 1;
+        let waiter = self.line.at(place);
+        let (Asker { n, began }, late) = (waiter.own, waiter.is_late(now));
         let burst = self.terms.burst;
         let funded = self.state.has(self.weight(place + 1), now);
-        let in_turn = self.line[..place].iter().all(|&ahead| self.actor(ahead).called);
-        let overtakes = self.actor(i).doubtful && self.state.has(n.into(), now);
+        let in_turn = self.line.is_in_turn(place);
+        let overtakes = waiter.doubtful && self.state.has(n.into(), now);
         let why = (place, now, self.state);
         let expected = if self.state.word().is_closed() {
             Poll::Ready(Err(AcquireError::Closed))
@@ -541,29 +403,23 @@ impl Model {
             if place == 0 || self.bucket.snapshot().with_occupied(false) == believed {
                 self.state = believed;
             }
-            if limited && now >= deadline {
+            if late {
                 Poll::Ready(Err(AcquireError::TimedOut { ready_at: self.alone(n, now) }))
             } else {
                 Poll::Pending
             }
         };
-        assert_eq!(answer, expected, "{why:?} of {:?}", self.line);
+        assert_eq!(answer, expected, "{why:?} of {:?}", self.line.order());
         // Nobody looks at the clock for what can never be.
         let never = self.state.word().is_closed() || n > burst;
         self.leapt &= place > 0 || never;
         if answer.is_ready() {
             self.line.remove(place);
-            let others_awake = self.line.iter().any(|&i| self.actor(i).is_awake());
-            // The last of those called together settles for all.
-            self.disturbed &= others_awake || self.leapt;
-            self.spilled &= others_awake;
+            self.line.disturbed &= self.line.is_anybody_awake() || self.leapt;
+            self.spilled &= self.line.is_anybody_awake();
         } else {
-            (self.disturbed, self.spilled) = (self.leapt, false);
-            // If it was called, those after it are so no more, either.
-            for place in place..self.line.len() {
-                self.actor_mut(self.line[place]).called = false;
-            }
-            self.actor_mut(i).doubtful = false;
+            (self.line.disturbed, self.spilled) = (self.leapt, false);
+            self.line.stays(place);
         }
     }
 
@@ -583,17 +439,14 @@ impl Model {
             Decision::Closed => Err(TryAcquireError::Closed),
         };
         let answer = self.bucket.try_acquire(n);
-        assert_eq!(answer, expected, "try {n} behind {:?} at {now:?}", self.line);
+        assert_eq!(answer, expected, "try {n} behind {:?} at {now:?}", self.line.order());
     }
 
     fn step_back(&mut self, span: Duration) {
         let now = self.now().saturating_sub(span);
         self.clock.set_now(now);
-        for actor in self.actors.iter_mut().flatten() {
-            actor.doubtful |= actor.wakes.count() > actor.before;
-            actor.called = false;
-        }
-        self.disturbed = true;
+        self.line.doubt();
+        self.line.disturbed = true;
         // So far that a refusal would write that down.
         let (decision, next) = self.state.take_in_turn(self.terms.burst, now);
         self.leapt |= decision != Decision::Granted && next != self.state;
@@ -610,20 +463,20 @@ impl Model {
         assert!(result.is_ok(), "{terms:?}");
         self.state = self.state.reconfigure(limits, now);
         self.terms = terms;
-        for actor in self.actors.iter_mut().flatten() {
-            (actor.called, actor.doubtful) = (false, false);
+        for waiter in self.line.actors.waiters_mut() {
+            (waiter.called, waiter.doubtful) = (false, false);
         }
-        self.disturbed = true;
+        self.line.disturbed = true;
         Deed::All
     }
 
     /// Everything that can be seen after `deed`.
     fn check(&mut self, deed: Deed) {
-        self.latest = self.latest.max(self.now());
+        self.line.latest = self.line.latest.max(self.now());
         if self.line.is_empty() {
-            (self.disturbed, self.leapt, self.spilled) = (false, false, false);
+            (self.line.disturbed, self.leapt, self.spilled) = (false, false, false);
         }
-        let any_called = self.line.iter().any(|&i| self.actor(i).called);
+        let any_called = self.line.waiters().any(|waiter| waiter.called);
         self.spilled |= any_called && self.state.is_full(self.now());
         self.check_tokens();
         self.check_who_was_woken(deed);
@@ -648,7 +501,7 @@ impl Model {
         assert_eq!(occupied, !line.is_empty(), "the mark comes and goes with the line");
         let seen = bucket.stats().line;
         assert_eq!(seen.waiting as usize, line.len());
-        assert_eq!((seen.waited, seen.wake_ups), (self.waited, self.wake_ups));
+        assert_eq!((seen.waited, seen.wake_ups), (self.waited, line.wake_ups));
         assert_eq!(seen.longest_wait, self.longest_wait);
         if line.is_empty() {
             assert_eq!(self.clock.next_alarm(), None, "an alarm for nobody");
@@ -658,35 +511,24 @@ impl Model {
     /// Nobody is woken without a reason.
     fn check_who_was_woken(&mut self, deed: Deed) {
         let now = self.now();
-        let first_asleep = self.line.iter().position(|&i| {
-            let actor = self.actor(i);
-            actor.known == actor.before
-        });
+        let first_asleep = self.line.waiters().position(|waiter| !waiter.was_awake());
         let mut newly = 0;
-        for place in 0..self.line.len() {
-            let i = self.line[place];
+        for (place, heard) in self.line.hear() {
             let funded = self.state.has(self.weight(place + 1), now);
-            let (disturbed, spilled) = (self.disturbed, self.spilled);
+            let (disturbed, spilled) = (self.line.disturbed, self.spilled);
             let full = self.state.is_full(now);
             let why = (place, now, deed);
-            let actor = self.actor_mut(i);
-            let count = actor.wakes.count();
-            if count == actor.known.max(actor.before) {
-                actor.known = count;
-                continue;
-            }
-            assert!(!actor.called || deed == Deed::Time, "called twice: {why:?}");
-            let was_awake = actor.known > actor.before;
-            actor.known = count;
-            if was_awake {
+            let waiter = self.line.at_mut(place);
+            assert!(!waiter.called || deed == Deed::Time, "called twice: {why:?}");
+            if heard == Heard::Again {
                 continue;
             }
             newly += 1;
-            let late = actor.deadline <= now;
+            let late = waiter.deadline <= now;
             match deed {
                 Deed::Settle => {
                     assert!(funded || late, "woken for nothing: {why:?}");
-                    actor.called = funded && !late;
+                    waiter.called = funded && !late;
                 }
                 Deed::Time => {
                     // It was to be served by now, had those ahead taken theirs.
@@ -694,7 +536,8 @@ impl Model {
                     assert!(due || late || disturbed, "woken too early: {why:?}");
                     assert!(newly <= 2, "there are two alarms: {why:?}");
                 }
-                Deed::Refund => {
+                // A refund.
+                Deed::Change => {
                     assert_eq!(Some(place), first_asleep, "not the first who sleeps: {why:?}");
                     assert_eq!(newly, 1, "{why:?}");
                 }
@@ -708,54 +551,33 @@ impl Model {
     fn check_who_sleeps(&self, deed: Deed) {
         let now = self.now();
         let alarm = self.clock.next_alarm().unwrap_or(Instant::MAX);
-        let why = || {
-            let line: Vec<_> = self
-                .line
-                .iter()
-                .map(|&i| {
-                    let Actor { n, deadline, called, .. } = *self.actor(i);
-                    (i, n, deadline, called, self.actor(i).is_awake())
-                })
-                .collect();
-            format!("{line:?} at {now:?} after {deed:?}, alarm {alarm:?}, {:?}", self.state)
-        };
+        let line = || self.line.describe(&self.clock);
+        let why = || format!("{} after {deed:?}, {:?}", line(), self.state);
         if deed == Deed::All {
-            assert!(self.line.iter().all(|&i| self.actor(i).is_awake()), "{}", why());
+            assert!(self.line.is_everybody_awake(), "not all are told: {}", why());
         }
-        // Those called hold up their own tokens and nobody else.
-        let next = self.line.iter().position(|&i| !self.actor(i).called);
-        if let Some(place) = next {
-            let next = self.actor(self.line[place]);
-            if !next.is_awake() {
-                assert_ne!(deed, Deed::Refund, "a refund wakes the next at once: {}", why());
-                // Together more than there can be: then those called have to take theirs first.
-                let together = self.weight(place + 1);
-                let ready_at = if together > u128::from(self.terms.burst) {
-                    Instant::MAX
-                } else {
-                    self.ready_at(together, now)
-                };
-                let due = ready_at.min(next.deadline);
-                assert!(due > now || due == Instant::MAX, "a lost wake-up: {}", why());
-                assert!(alarm <= due || self.disturbed, "no alarm for the next: {}", why());
-            }
+        if let Some((place, next)) = self.line.next_asleep() {
+            assert_ne!(deed, Deed::Change, "a refund wakes the next at once: {}", why());
+            // Together more than there can be: then those called have to take theirs first.
+            let together = self.weight(place + 1);
+            let ready_at = if together > u128::from(self.terms.burst) {
+                Instant::MAX
+            } else {
+                self.ready_at(together, now)
+            };
+            let due = ready_at.min(next.deadline);
+            assert!(due > now || due == Instant::MAX, "a lost wake-up: {}", why());
+            assert!(alarm <= due || self.line.disturbed, "no alarm for the next: {}", why());
         }
-        let asleep = self.line.iter().map(|&i| self.actor(i)).filter(|actor| !actor.is_awake());
-        let first = asleep.map(|actor| actor.deadline).min().unwrap_or(Instant::MAX);
-        // Whoever was woken for its deadline sees to the others when it is polled or dropped.
-        let told = self.line.iter().map(|&i| self.actor(i));
-        let told = told.filter(|actor| actor.is_awake()).any(|actor| actor.deadline <= self.latest);
-        assert!(
-            told || self.disturbed || alarm <= first && (first > now || first == Instant::MAX),
-            "no alarm for a deadline: {}",
-            why()
-        );
+        let seen_to = self.line.deadlines_are_seen_to(&self.clock);
+        assert!(seen_to, "no alarm for a deadline: {}", why());
     }
 }
 
 #[cfg(test)]
 mod properties {
     use proptest::prelude::*;
+    use steadfast_test_support::properties::{effort, until};
 
     use super::*;
 
@@ -775,17 +597,8 @@ mod properties {
         })
     }
 
-    fn until() -> impl Strategy<Value = Until> {
-        prop_oneof![
-            4 => Just(Until::Ever),
-            2 => spans().prop_map(Until::Timeout),
-            2 => spans().prop_map(Until::Deadline),
-            1 => spans().prop_map(Until::Past),
-        ]
-    }
-
     fn ops() -> impl Strategy<Value = Op> {
-        let begin = (any::<u8>(), 0..7_u64, until(), prop::bool::weighted(0.9))
+        let begin = (any::<u8>(), 0..7_u64, until(spans), prop::bool::weighted(0.9))
             .prop_map(|(actor, n, until, polled)| Op::Begin { actor, n, until, polled });
         let poll =
             (any::<u8>(), any::<bool>()).prop_map(|(actor, moved)| Op::Poll { actor, moved });
@@ -795,7 +608,7 @@ mod properties {
         prop_oneof![
             12 => begin,
             8 => poll,
-            2 => (any::<u8>(), until()).prop_map(|(actor, until)| Op::Limit { actor, until }),
+            2 => (any::<u8>(), until(spans)).prop_map(|(actor, until)| Op::Limit { actor, until }),
             4 => any::<u8>().prop_map(Op::Run),
             4 => any::<u8>().prop_map(Op::Drop),
             4 => spans().prop_map(Op::Advance),
@@ -808,13 +621,6 @@ mod properties {
             1 => Just(Op::Close),
             1 => build,
         ]
-    }
-
-    /// `PROPTEST_CASES` still scales the effort. No file remembers failures: what was learnt from
-    /// one belongs in `tests/waiting.rs`.
-    fn effort(times: u32) -> ProptestConfig {
-        let config = ProptestConfig::default();
-        ProptestConfig { cases: config.cases * times, failure_persistence: None, ..config }
     }
 
     #[test]
