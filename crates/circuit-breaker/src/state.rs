@@ -212,8 +212,8 @@ impl<M: Memory> State<M> {
         let until = self.until().read(self.control().life())?;
         let left = until.as_nanos().checked_sub(now.as_nanos())?;
         // If more is left than the whole break, the clock has stepped back; of one that reaches the end
-        // of time it is not known. (The length of a break is one word, its beginning two: it saves 12
-        // instructions of 37.) It was written before the end was.
+        // of time it is not known. (The length of a break is one word, which takes less than its beginning
+        // in two.) It was written before the end was.
         let is_within = left > 0 && left <= self.words.last_break.load();
         (is_within && until < Instant::MAX).then_some(until)
     }
