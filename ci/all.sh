@@ -5,7 +5,8 @@
 #
 # With `--long` also those that take too long for every change.
 #
-# What a proof compiles for itself alone is removed once it passed, as together that is more than 20 GB.
+# What the largest proofs compile for themselves alone is removed once they passed: together that would be more
+# than 20 GB.
 #
 # Time: the sum of the proofs, printed at the end.
 set -euo pipefail

@@ -3,8 +3,8 @@
 # wait at them get what a plain queue gives them, in whatever order they are polled and dropped (the targets
 # that end in `_waits`).
 #
-#   ci/fuzz.sh                        RUNS of every target of fuzz/, always the same: what it says is said of
-#                                     the change, and not of luck
+#   ci/fuzz.sh                        RUNS of every target of fuzz/, from one seed: what it says is said of the
+#                                     change and not of luck
 #   ci/fuzz.sh SECONDS [TARGET…]      a search, for so long each
 #
 # It begins with the committed inputs in fuzz/corpus. A search keeps what it finds in the target folder,
@@ -14,7 +14,7 @@
 # An input that takes a minute fails, too: none takes a millisecond, so that is one which never ends. A
 # shorter limit would one day fail on a machine that has other things to do.
 #
-# Time: 1 minute to compile, then 1 minute or SECONDS a target.
+# Time: 1 minute to compile, then 1 minute for all, or SECONDS a target.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/lib.sh
@@ -27,7 +27,7 @@ LEAST_BRANCHES=300
 if [ $# = 0 ]; then
     least=$RUNS
     limits=(-runs="$RUNS" -seed=1)
-    corpora=$target_dir/fuzz/always-the-same
+    corpora=$target_dir/fuzz/from-one-seed
     rm -rf "$corpora"
 else
     [[ $1 =~ ^[1-9][0-9]*$ ]] || fail "for how many seconds? '$1' is no such number"

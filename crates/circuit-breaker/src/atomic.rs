@@ -644,6 +644,7 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
 
     /// The time, and until when an open breaker refuses everybody: later than that, if it does. (Two
     /// numbers are returned in registers, an `Option` of them is not.)
+    // 67 instructions for a refusal against 71 if the clock is read in here.
     #[inline(always)]
     fn refuse_at(&self, now: Instant) -> (Instant, Instant) {
         match self.state.refuses_until(now) {
@@ -658,7 +659,7 @@ impl<C: Clock, M: Memory<Word = AtomicU64>> CircuitBreaker<C, M> {
         self.refuse_at(self.clock.now())
     }
 
-    // Apart, as is the next, so that what is usual takes no more registers than it needs.
+    // Apart, as is `not_refused`, so that what is usual takes no more registers than it needs.
     #[cold]
     #[inline(never)]
     fn count_refused(&self, now: Instant, until: Instant) -> (Instant, Instant) {

@@ -480,8 +480,14 @@ impl Model {
                 Look::Ready => (true, now),
                 Look::At(at) | Look::Event(at) => (false, at),
             };
-            // On a clock that has stepped back it is that of a later lease.
-            let timed = self.line.disturbed && alarm < Instant::MAX;
+            // On a clock that has stepped back the alarm may be that of a lease which ends later, while none
+            // of the places is free.
+            let probe_timeout = Duration::from_nanos(self.setup.probe_timeout_ns.max(1));
+            let seen = self.machine.metrics(now);
+            let is_busy =
+                seen.probes_in_flight as usize + place >= usize::from(self.setup.probes.max(1));
+            let of_a_lease = alarm <= self.line.latest.saturating_add(probe_timeout);
+            let timed = self.line.disturbed && is_busy && of_a_lease;
             assert!(!ready || timed, "a lost wake-up: {}", why());
             let due = at.min(next.deadline);
             assert!(due > now || due == Instant::MAX || timed, "too late: {}", why());

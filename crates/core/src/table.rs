@@ -513,8 +513,6 @@ mod tests {
     #![expect(clippy::redundant_closure_for_method_calls, reason = "`copied` has two meanings")]
     use std::rc::{Rc, Weak};
 
-    use steadfast_test_support::crowds::Crowds;
-
     use super::*;
 
     #[test]
@@ -634,31 +632,6 @@ mod tests {
         assert!(slots <= 128, "{slots}");
         table.forget_idle(|_| true);
         assert!(table.is_empty());
-    }
-
-    #[test]
-    fn crowded_entries_are_found_whoever_else_is_forgotten() {
-        let table: KeyedTable<u64, u64, Crowds> = KeyedTable::with_hasher(60, Crowds);
-        let mut there = std::collections::HashMap::new();
-        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-        for round in 0..20_000_u64 {
-            // xorshift64, Marsaglia 2003.
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            let (key, doomed) = (state % 100, (state >> 32) % 100);
-            let is_doomed = |&value: &u64| value % 100 == doomed;
-            if table.with(&key, || round * 100 + key, |_| false, |_| ()).is_ok() {
-                there.entry(key).or_insert(round * 100 + key);
-            }
-            table.forget_idle(is_doomed);
-            there.remove(&doomed);
-            assert_eq!(table.len(), there.len());
-            for key in 0..100 {
-                assert_eq!(table.look(&key, |value| value.copied()), there.get(&key).copied());
-            }
-        }
-        assert!(there.len() > 50, "crowded, in the end as well");
     }
 
     #[test]

@@ -495,7 +495,7 @@ fn advance<G: Gate>(
             errands.litter = queue.leave(ticket, |occupied| gate.mark(occupied));
             // Of those called together, the last one settles for all. It need not come, if the
             // alarm is set for whoever follows them.
-            let last = !queue.anybody_called() || !was_called || !queue.turn_is_timed(now);
+            let last = !queue.anybody_called() || !was_called || !queue.turn_is_timed();
             if last {
                 queue.settle(gate, now, None, &mut errands);
             }

@@ -85,13 +85,13 @@ impl Queue {
         self.bells[TURN].armed.is_some_and(|(at, _)| at > soon)
     }
 
-    /// Whether the next has an alarm that is still to come, for its turn: not for its deadline, which says
-    /// nothing about when there is enough for it beside those who are called.
-    pub(crate) fn turn_is_timed(&self, now: Instant) -> bool {
+    /// Whether the next has an alarm for its turn: not for its deadline, which says nothing about when there is
+    /// enough for it beside those who are called. One whose time has come has woken it, or is about to.
+    pub(crate) fn turn_is_timed(&self) -> bool {
         self.next != NIL
             && self.bells[TURN].armed.is_some_and(|(at, whom)| {
                 let deadline = self.node(self.next).place.deadline;
-                whom == self.ticket(self.next) && now < at && at < deadline
+                whom == self.ticket(self.next) && at < deadline
             })
     }
 
