@@ -13,10 +13,7 @@ use model::{KEYS, MAX_CAPACITY, Op, Terms};
 ///
 /// As soon as the limiter and the buckets that stand alone disagree.
 pub fn run(bytes: &[u8]) {
-    let mut bytes = Bytes::new(bytes);
-    let mut ops = vec![build(&mut bytes)];
-    ops.extend(bytes.list(120, op));
-    model::run(&ops);
+    model::run(&crate::script(bytes, build, op));
 }
 
 fn build(bytes: &mut Bytes<'_>) -> Op {

@@ -45,6 +45,18 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("token_bucket_waits", token_bucket_waits::run),
 ];
 
+/// A script: what is made first, and up to 120 things that are done to it.
+fn script<T>(
+    bytes: &[u8],
+    make: impl FnOnce(&mut Bytes<'_>) -> T,
+    op: impl FnMut(&mut Bytes<'_>) -> T,
+) -> Vec<T> {
+    let mut bytes = Bytes::new(bytes);
+    let mut ops = vec![make(&mut bytes)];
+    ops.extend(bytes.list(120, op));
+    ops
+}
+
 /// An input as it is read: as plain numbers, from the front, with zeros behind its end.
 struct Bytes<'a>(Unstructured<'a>);
 

@@ -13,10 +13,7 @@ use model::{Op, Span, Terms};
 ///
 /// As soon as bucket and queue disagree.
 pub fn run(bytes: &[u8]) {
-    let mut bytes = Bytes::new(bytes);
-    let mut ops = vec![build(&mut bytes)];
-    ops.extend(bytes.list(120, op));
-    model::run(&ops);
+    model::run(&crate::script(bytes, build, op));
 }
 
 fn build(bytes: &mut Bytes<'_>) -> Op {

@@ -395,7 +395,7 @@ impl Model {
     /// The alarm is that of now; before a failure that is yet to come it may be that of a delay which began
     /// again.
     fn settled(&mut self) {
-        self.line.disturbed &= self.now() < self.line.latest;
+        self.line.settled(self.now());
     }
 
     fn drop_it(&mut self, i: usize) -> Deed {

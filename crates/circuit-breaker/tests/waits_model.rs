@@ -372,7 +372,7 @@ impl Model {
     /// The alarm is that of now. Until the time of before has come again, a probe may begin whose lease
     /// ends before those of others.
     fn settled(&mut self) {
-        self.line.disturbed &= self.now() < self.line.latest;
+        self.line.settled(self.now());
     }
 
     fn drop_it(&mut self, i: usize) -> Deed {

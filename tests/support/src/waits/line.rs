@@ -170,6 +170,11 @@ impl<W, N, H> Line<W, N, H> {
         (!next.is_awake()).then_some((place, next))
     }
 
+    /// Somebody has settled: the alarm is that of now, unless the clock has yet to come to where it was.
+    pub fn settled(&mut self, now: Instant) {
+        self.disturbed &= now < self.latest;
+    }
+
     /// Whether each of those who sleep is told of its deadline.
     pub fn deadlines_are_seen_to(&self, clock: &ManualClock) -> bool {
         self.disturbed || deadlines_are_seen_to(self.waiters(), clock, self.latest)
