@@ -243,8 +243,9 @@ impl<C> TokenBucket<C> {
     }
 
     /// Takes `n` tokens for a wait: in turn for the head of the line, otherwise as a newcomer.
+    // See `take_at_once`.
     #[cfg(feature = "wait")]
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_for_wait(&self, n: u64, in_turn: bool, now: Instant) -> Decision {
         let at_once = if in_turn { None } else { self.take_at_once(n, now) };
         let decision = at_once.unwrap_or_else(|| self.take_closely(n, in_turn, now));

@@ -46,11 +46,11 @@ impl Decision {
     /// What a wait makes of this.
     #[cfg(feature = "wait")]
     #[inline]
-    pub(crate) const fn attempt(self, burst: u64) -> Attempt<(), AcquireError> {
+    pub(crate) fn attempt(self, burst: impl FnOnce() -> u64) -> Attempt<(), AcquireError> {
         match self {
             Self::Granted => Attempt::Granted(()),
             Self::Denied { .. } => Attempt::NotNow,
-            Self::ExceedsBurst => Attempt::Refused(AcquireError::ExceedsBurst { burst }),
+            Self::ExceedsBurst => Attempt::Refused(AcquireError::ExceedsBurst { burst: burst() }),
             Self::Closed => Attempt::Refused(AcquireError::Closed),
         }
     }

@@ -262,10 +262,7 @@ impl<const N: usize, C: Timer> Gate for LimitSet<N, C> {
             *states = next;
             decision
         });
-        match decision {
-            Decision::Granted => Attempt::Granted(()),
-            refused => refused.attempt(self.burst()),
-        }
+        decision.attempt(|| self.burst())
     }
 
     fn outlook(&self, ahead: u128, n: u64, now: Instant) -> Outlook {

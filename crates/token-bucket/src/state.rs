@@ -144,8 +144,9 @@ impl Limits {
     /// How long `units` take to accrue, rounded up to a nanosecond.
     #[inline]
     const fn delay(&self, units: u64) -> u64 {
-        // The commonest rates are a whole number of nanoseconds a token: spare them the division.
-        if self.per_ns == 1 { units } else { units.div_ceil(self.per_ns) }
+        // The commonest rates are a whole number of nanoseconds a token: spare them the division, and
+        // all rates the code that panics at 0, which none of them is.
+        if self.per_ns <= 1 { units } else { units.div_ceil(self.per_ns) }
     }
 }
 
@@ -508,9 +509,10 @@ impl State {
     /// The level if what has overflowed is counted as spent.
     #[inline]
     const fn floor(&self, accrued: u64) -> u64 {
-        let full = accrued.saturating_sub(self.limits.capacity);
+        let Limits { capacity, .. } = self.limits;
         let level = self.word.level();
-        if level > full { level } else { full }
+        // OK: below 2 * TOP; and nothing wraps where the difference is used.
+        if level + capacity > accrued { level } else { accrued.wrapping_sub(capacity) }
     }
 
     #[inline]

@@ -7,7 +7,6 @@ use steadfast_core::{Instant, Line, Timer};
 
 use crate::atomic::TokenBucket;
 use crate::error::AcquireError;
-use crate::state::Decision;
 
 /// The wait that [`TokenBucket::acquire`] returns: `.await` it, or call
 /// [`.wait()`](Wait::wait).
@@ -86,12 +85,10 @@ impl<C: Timer> Gate for TokenBucket<C> {
         n
     }
 
-    #[inline]
+    // See `take_at_once`.
+    #[inline(always)]
     fn attempt(&self, n: u64, turn: Turn, now: Instant) -> Attempt<(), AcquireError> {
-        match self.take_for_wait(n, turn == Turn::Head, now) {
-            Decision::Granted => Attempt::Granted(()),
-            decision => decision.attempt(self.burst()),
-        }
+        self.take_for_wait(n, turn == Turn::Head, now).attempt(|| self.burst())
     }
 
     fn outlook(&self, ahead: u128, n: u64, now: Instant) -> Outlook {
