@@ -146,6 +146,13 @@ fn grants(cases: &mut Vec<Case>) {
             black_box(load_and_swap(black_box(word)));
         }
     }));
+    cases.push(Case::single(COUNTER, "REF in nanoseconds", || {
+        let word = word();
+        move || {
+            black_box(TscClock.now());
+            black_box(load_and_swap(black_box(word)));
+        }
+    }));
     cases.push(Case::single(COUNTER, "steadfast", || try_acquire(bucket(EVEN, TscClock))));
     cases.push(Case::single(COUNTER, "steadfast, odd rate", || try_acquire(bucket(ODD, TscClock))));
     cases.push(Case::single(COUNTER, "governor", || check(governor(QuantaClock::default()))));
@@ -240,6 +247,13 @@ fn refusals(cases: &mut Vec<Case>) {
         let (clock, word) = (leak(quanta::Clock::new()), word());
         move || {
             black_box(clock.raw());
+            black_box(black_box(word).load(Ordering::Acquire));
+        }
+    }));
+    cases.push(Case::single(COUNTER, "REF in nanoseconds", || {
+        let word = word();
+        move || {
+            black_box(TscClock.now());
             black_box(black_box(word).load(Ordering::Acquire));
         }
     }));
