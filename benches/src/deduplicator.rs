@@ -305,7 +305,7 @@ pub fn answers() -> String {
         let _ = writeln!(text, "| {name} | {share:.1} |");
     }
     text.push_str(
-        "\n| ns, with the clock's reading | median | 99.99 % | slowest |\n|---|--:|--:|--:|\n",
+        "\n| ns, with two readings of the clock around it | median | 99.99 % | slowest |\n|---|--:|--:|--:|\n",
     );
     let lines = Mutex::new(Lines::new());
     let hand = Mutex::new(ByHand::of(IDS));

@@ -243,7 +243,7 @@ impl<C> TokenBucket<C> {
     }
 
     /// Takes `n` tokens for a wait: in turn for the head of the line, otherwise as a newcomer.
-    // See `take_at_once`.
+    // See `TokenBucket::attempt`.
     #[cfg(feature = "wait")]
     #[inline(always)]
     pub(crate) fn take_for_wait(&self, n: u64, in_turn: bool, now: Instant) -> Decision {

@@ -511,8 +511,8 @@ impl State {
     const fn floor(&self, accrued: u64) -> u64 {
         let Limits { capacity, .. } = self.limits;
         let level = self.word.level();
-        // OK: below 2 * TOP; and nothing wraps where the difference is used.
-        if level + capacity > accrued { level } else { accrued.wrapping_sub(capacity) }
+        // OK: the sum is below 2 * TOP. A saturating subtraction would take two instructions more.
+        if level + capacity > accrued { level } else { accrued - capacity }
     }
 
     #[inline]

@@ -85,7 +85,7 @@ impl<C: Timer> Gate for TokenBucket<C> {
         n
     }
 
-    // See `take_at_once`.
+    // A call of its own takes 125 instructions a wait where this takes 84.
     #[inline(always)]
     fn attempt(&self, n: u64, turn: Turn, now: Instant) -> Attempt<(), AcquireError> {
         self.take_for_wait(n, turn == Turn::Head, now).attempt(|| self.burst())

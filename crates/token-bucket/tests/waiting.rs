@@ -723,17 +723,24 @@ mod w6_bounds {
     }
 }
 
-/// A clock moved by hand whose `set` can be told to do something first, once.
+/// A clock moved by hand whose `set` can be told to do something first, once, and its next reading to
+/// panic.
 #[derive(Clone)]
 struct Hooked {
     time: ManualClock,
     made: Arc<AtomicUsize>,
+    fails: Arc<AtomicBool>,
     hook: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
 }
 
 impl Hooked {
     fn new() -> Self {
-        Self { time: ManualClock::new(), made: Arc::default(), hook: Arc::default() }
+        Self {
+            time: ManualClock::new(),
+            made: Arc::default(),
+            fails: Arc::default(),
+            hook: Arc::default(),
+        }
     }
 
     fn made(&self) -> usize {
@@ -747,6 +754,7 @@ impl Hooked {
 
 impl Clock for Hooked {
     fn now(&self) -> Instant {
+        assert!(!self.fails.swap(false, Ordering::SeqCst), "a broken clock, as intended");
         self.time.now()
     }
 }
@@ -836,6 +844,25 @@ mod w7_foreign_code {
                 _ => assert_eq!(broken.poll(), SERVED),
             }
         }
+    }
+
+    #[test]
+    fn a_clock_that_panics_after_a_waker_did_costs_nobody_the_tokens_he_was_given() {
+        let (bucket, clock) = hooked(ten_a_second(5));
+        let mut first = joined(&bucket, 1);
+        let mut broken = unpolled(&bucket, 1);
+        let fails = Arc::clone(&clock.fails);
+        let breaks = on_wake(move || {
+            fails.store(true, Ordering::SeqCst);
+            panic!("a broken waker, as intended");
+        });
+        assert!(broken.poll_with(&breaks).is_pending());
+        let mut next = joined(&bucket, 1);
+        clock.time.advance(ms(300));
+        assert_eq!(first.run(), SERVED);
+        assert!(!clock.fails.load(Ordering::SeqCst), "the clock was read after the waker");
+        assert_eq!(next.run(), SERVED);
+        assert_nobody_waits(&bucket);
     }
 
     #[test]
