@@ -1496,19 +1496,21 @@ mod threads {
 
     #[test]
     fn a_storm_of_timeouts_and_cancels_loses_nobody() {
+        /// Two thirds of a second's tokens, however long they take on a busy machine; a stop is for the
+        /// watchdog.
+        const ENOUGH: u64 = 13_333;
         watched(|| {
             let bucket = Arc::new(
                 Config::new(Rate::per_second(20_000)).burst(10).initial(0).build().unwrap(),
             );
             let granted = Arc::new(AtomicU64::new(0));
             let start = SystemClock.now();
-            let end = start.saturating_add(Duration::from_secs(1));
             let threads: Vec<_> = (0..8_u64)
                 .map(|seed| {
                     let (bucket, granted) = (Arc::clone(&bucket), Arc::clone(&granted));
                     thread::spawn(move || {
                         let mut dice = seed + 1;
-                        while SystemClock.now() < end {
+                        while granted.load(Ordering::Relaxed) < ENOUGH {
                             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                             let n = 1 + (dice >> 33) % 5;
                             let result = match (dice >> 40) % 5 {
@@ -1545,7 +1547,6 @@ mod threads {
                 granted * 1_000_000_000 <= took * 20_000 + 1_000_000_000,
                 "{granted} in {took} ns"
             );
-            assert!(granted > 5_000, "they hardly moved: {granted}");
             assert_nobody_waits(&bucket);
         });
     }
