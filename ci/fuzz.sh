@@ -3,8 +3,9 @@
 # wait at them get what a plain queue gives them, in whatever order they are polled and dropped (the targets
 # that end in `_waits`).
 #
-#   ci/fuzz.sh                        RUNS of every target of fuzz/, from one seed: what it says is said of the
-#                                     change and not of luck
+#   ci/fuzz.sh                        RUNS of every target of fuzz/, from one seed and the committed inputs in
+#                                     the order of their names: what it says is said of the change and not
+#                                     of luck
 #   ci/fuzz.sh SECONDS [TARGET…]      a search, for so long each
 #
 # It begins with the committed inputs in fuzz/corpus. A search keeps what it finds in the target folder,
@@ -53,11 +54,14 @@ for target in "${targets[@]}"; do
     found=$corpora/$target
     log=$target_dir/fuzz/$target.log
     mkdir -p "$found"
-    inputs=$(find "fuzz/corpus/$target" -type f | wc -l)
-    ((inputs > 0)) || fail "fuzz/corpus/$target is empty"
-    # libFuzzer writes what is new to the first folder.
-    cargo fuzz run "${fuzz[@]}" "$target" "$found" "fuzz/corpus/$target" -- \
-        "${limits[@]}" -max_len=256 -timeout=60 -print_final_stats=1 >"$log" 2>&1 || {
+    mapfile -t inputs < <(find "fuzz/corpus/$target" -type f | LC_ALL=C sort)
+    ((${#inputs[@]} > 0)) || fail "fuzz/corpus/$target is empty"
+    # From a folder they would come in whatever order the file system has them.
+    seeds=$target_dir/fuzz/$target.seeds
+    (IFS=, && echo -n "${inputs[*]}") >"$seeds"
+    # libFuzzer writes what is new to the folder.
+    cargo fuzz run "${fuzz[@]}" "$target" "$found" -- \
+        "${limits[@]}" -seed_inputs=@"$seeds" -max_len=256 -timeout=60 -print_final_stats=1 >"$log" 2>&1 || {
         tail -n 60 "$log"
         fail "$target: see above"
     }
@@ -65,7 +69,7 @@ for target in "${targets[@]}"; do
     edges=$(sed -nE 's/^#[0-9]+\sDONE +cov: ([0-9]+) .*/\1/p' "$log")
     ((${runs:-0} >= least)) || fail "$target: ${runs:-no} runs and not $least (see $log)"
     ((${edges:-0} >= LEAST_BRANCHES)) || fail "$target: reached ${edges:-no} branches (see $log)"
-    echo "$target: $runs runs from $inputs inputs, $edges branches reached"
+    echo "$target: $runs runs from ${#inputs[@]} inputs, $edges branches reached"
     all=$((all + runs))
 done
 echo "$all runs, none failed"
