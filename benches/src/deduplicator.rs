@@ -227,6 +227,43 @@ impl Lines {
     }
 }
 
+/// The same lines, and a ring of as many places as ours, of two words each. Nothing is looked for: a new id writes
+/// into its line and the next place; a tenth of the ids reads its line and one place or another instead.
+struct LinesAndRing {
+    lines: Lines,
+    ring: Vec<[u64; 2]>,
+    next: usize,
+}
+
+impl LinesAndRing {
+    fn new() -> Self {
+        Self { lines: Lines::new(), ring: vec![[1; 2]; IDS / 4 * 5], next: 0 }
+    }
+
+    /// The lines of all of them first, so that they are on their way together.
+    fn touch_all(&mut self, ids: &[u64]) -> u64 {
+        let mut homes = [0; BATCH];
+        for (home, &id) in homes.iter_mut().zip(ids) {
+            *home = self.lines.home(id);
+        }
+        let touched = homes[..ids.len()].iter().map(|&home| self.lines.0[home].0[0]);
+        black_box(touched.fold(0, |all, word| all ^ word));
+        ids.iter().zip(homes).map(|(&id, home)| u64::from(self.touch(id, home))).sum()
+    }
+
+    fn touch(&mut self, id: u64, home: usize) -> bool {
+        let line = &mut self.lines.0[home].0;
+        if line[0] != 0 && id % 10 == 0 {
+            let place = usize::try_from(id >> 32).expect("32 bits") % self.ring.len();
+            return self.ring[place][0] == id;
+        }
+        line[1] = id;
+        self.ring[self.next] = [id, 1];
+        self.next = if self.next + 1 == self.ring.len() { 0 } else { self.next + 1 };
+        true
+    }
+}
+
 fn config() -> Config {
     config_of(IDS)
 }
@@ -248,6 +285,11 @@ fn one(cases: &mut Vec<Case>) {
     cases.push(inserted("REF: a line, owner", Lines::new, |lines, ids| {
         each(ids, |id| lines.touch(id))
     }));
+    cases.push(inserted(
+        "REF: a line and the ring, owner, batches of 64",
+        LinesAndRing::new,
+        |both, ids| ids.chunks(BATCH).map(|ids| both.touch_all(ids)).sum(),
+    ));
     cases.push(inserted(
         "REF: a line, under a lock",
         || Mutex::new(Lines::new()),
