@@ -5,7 +5,7 @@
 //! ids, over and over: when they come round, they are long out of the window. Everybody has seen them twice
 //! before it is measured.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::OnceLock;
@@ -42,22 +42,26 @@ pub fn ids() -> &'static [u64] {
 fn ids_for(window: usize) -> &'static [u64] {
     static LISTS: Mutex<BTreeMap<usize, &'static [u64]>> = Mutex::new(BTreeMap::new());
     LISTS.lock().entry(window).or_insert_with(|| {
-        let (mut state, mut counter) = (0x9E37_79B9_7F4A_7C15_u64, 0_u64);
-        let most = window as u64 / 10 * 9;
+        let (mut state, mut counter) = (0x9E37_79B9_7F4A_7C15_u64, 0_i64);
+        let most = i64::try_from(window).expect("less than 2^63") / 10 * 9;
         let next = || {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            let back = state >> 32;
-            if state % 10 == 0 && counter > most {
-                return mixed(counter - back % most);
+            let back = i64::from((state >> 32) as u32);
+            if state % 10 == 0 {
+                return counter - back % most;
             }
             counter += 1;
-            mixed(counter)
+            counter
         };
         // In whole calls.
         let all = (4 * window).next_multiple_of(SIZE);
-        Vec::leak(std::iter::repeat_with(next).take(all).collect())
+        let numbers: Vec<i64> = std::iter::repeat_with(next).take(all).collect();
+        // Below 1 are those at the end of the round before.
+        let in_round = |number: i64| if number < 1 { number + counter } else { number };
+        let ids = numbers.into_iter().map(in_round);
+        Vec::leak(ids.map(|id| mixed(u64::try_from(id).expect("from 1"))).collect())
     })
 }
 
@@ -369,8 +373,9 @@ pub fn answers() -> String {
 fn caught() -> Vec<(&'static str, f64)> {
     let (hand, lru, quick, moka, ours) =
         (Mutex::new(ByHand::of(IDS)), lru(), quick_cache(), moka(), shared());
-    let mut exact = HashSet::new();
-    let mut repeats = 0_u32;
+    // After how many new ones each was new.
+    let mut news = HashMap::new();
+    let (mut new, mut repeats) = (0_usize, 0_u32);
     let mut found = [0_u32; 5];
     for &id in ids() {
         let is_fresh = [
@@ -380,12 +385,14 @@ fn caught() -> Vec<(&'static str, f64)> {
             moka.entry(id).or_insert(()).is_fresh(),
             ours.insert(&id).is_fresh(),
         ];
-        // All are within the last million.
-        if !exact.insert(id) {
+        if news.get(&id).is_some_and(|at| new - at < IDS) {
             repeats += 1;
             for (found, is_fresh) in found.iter_mut().zip(is_fresh) {
                 *found += u32::from(!is_fresh);
             }
+        } else {
+            news.insert(id, new);
+            new += 1;
         }
     }
     let names = ["Mutex<HashSet + VecDeque>", "Mutex<lru>", "quick_cache", "moka", "steadfast"];
