@@ -27,7 +27,7 @@
 # mutex and channel for a race; hence thread takes a nightly with its `rust-src` component, or the
 # oldest supported Rust with the source (see lib.sh) and the nightly's runtime and linker.
 #
-# Time: address 2 minutes, thread 5 minutes.
+# Time: address 2 minutes, thread 10 to 20 minutes: tests that start threads have to wait for their turn.
 # shellcheck disable=SC2030,SC2031  # Each sanitizer has its environment to itself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
