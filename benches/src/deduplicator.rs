@@ -385,15 +385,14 @@ fn caught() -> Vec<(&'static str, f64)> {
             moka.entry(id).or_insert(()).is_fresh(),
             ours.insert(&id).is_fresh(),
         ];
-        if news.get(&id).is_some_and(|before| new - before < IDS) {
-            let counts = u32::from(at >= 2 * IDS);
-            repeats += counts;
-            for (found, is_fresh) in found.iter_mut().zip(is_fresh) {
-                *found += counts * u32::from(!is_fresh);
-            }
-        } else {
+        if news.get(&id).is_none_or(|before| new - before >= IDS) {
             news.insert(id, new);
             new += 1;
+        } else if at >= 2 * IDS {
+            repeats += 1;
+            for (found, is_fresh) in found.iter_mut().zip(is_fresh) {
+                *found += u32::from(!is_fresh);
+            }
         }
     }
     let names = ["Mutex<HashSet + VecDeque>", "Mutex<lru>", "quick_cache", "moka", "steadfast"];
