@@ -18,6 +18,9 @@ use tokio::sync::Semaphore;
 use crate::cases::now;
 use crate::{Polls, cpu_time};
 
+/// A timer's usual slack, for which a line of ours waits where nothing is lost by it.
+const SLACK: Duration = Duration::from_micros(50);
+
 /// One measurement.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sample {
@@ -236,21 +239,28 @@ fn leaky_tasks(load: Load) -> Sample {
     tasks(load, limiter, |limiter| Box::pin(async move { limiter.acquire_one().await }))
 }
 
-/// The reference for tasks: tokio's own semaphore, to which a thread adds a millisecond's permits at a
-/// time. It says what it takes to put tasks in line and wake them, with no clock read by any of them.
+/// The reference for tasks: tokio's own semaphore, and a thread that adds what has become due. It says what it
+/// takes to put tasks in line and wake them, with no clock read by any of them; and what becomes of a rate when
+/// threads are late, as it forgets what is beyond the burst. The thread sleeps until the next token is due, but for
+/// [`SLACK`] at least, as ours do where nothing is lost by it.
 fn semaphore_tasks(load: Load) -> Sample {
     let semaphore = Arc::new(Semaphore::new(0));
-    let end = now() + load.time;
+    let begin = now();
+    let end = begin + load.time;
     let refill = std::thread::spawn({
         let semaphore = Arc::clone(&semaphore);
         move || {
-            let mut added = 0;
-            while let Some(left) = end.checked_duration_since(now()) {
-                sleep(Duration::from_millis(1));
-                let past = load.time.saturating_sub(left) + Duration::from_millis(1);
-                let due = u128::from(load.rate) * past.as_nanos() / 1_000_000_000;
-                semaphore.add_permits(usize::try_from(due - added).expect("fits"));
-                added = due;
+            let burst = usize::try_from(load.burst).expect("fits");
+            let a_token = Duration::from_secs(1) / u32::try_from(load.rate).expect("fits");
+            let mut due = 0;
+            // Those who wait began a little later.
+            while now() < end + Duration::from_millis(50) {
+                let before = due;
+                due = u32::try_from((now() - begin).as_nanos() / a_token.as_nanos()).expect("fits");
+                let room = burst.saturating_sub(semaphore.available_permits());
+                semaphore.add_permits(room.min(usize::try_from(due - before).expect("fits")));
+                let next = (begin + a_token * (due + 1)).saturating_duration_since(now());
+                sleep(next.max(SLACK));
             }
             // Whoever is still in line finds that the run is over.
             semaphore.add_permits(Semaphore::MAX_PERMITS / 2);

@@ -715,15 +715,16 @@ impl<O: Deref<Target: Gate + Sized>> Drop for Wait<O> {
     #[inline]
     fn drop(&mut self) {
         if let (Some(owner), Some(ticket)) = (&self.owner, self.ticket) {
-            abandon::<O::Target>(owner, ticket);
+            abandon::<O::Target>(owner, ticket, self.began);
         }
     }
 }
 
-/// Leaves the line without having been served.
+/// Leaves the line, which it joined when it `began`, without having been served.
 #[inline(never)]
-fn abandon<G: Gate>(gate: &G, ticket: Ticket) {
-    let now = gate.timer().now();
+fn abandon<G: Gate>(gate: &G, ticket: Ticket, began: Instant) {
+    // What was there when it joined is there still: the line is settled a little less far, if need be.
+    let now = reading_or(gate.timer(), began);
     // RACE: it may have been called a moment ago; whoever is next now is settled with, so the
     // turn is passed on either way. Models: `cancel_of_the_head_…`, `cancel_of_a_called_…`.
     let mut errands = Errands::NONE;

@@ -866,6 +866,19 @@ mod w7_foreign_code {
     }
 
     #[test]
+    fn a_clock_that_panics_as_a_wait_is_dropped_keeps_its_place_from_nobody() {
+        let (bucket, clock) = hooked(ten_a_second(5));
+        let (head, mut next) = (joined(&bucket, 1), joined(&bucket, 1));
+        clock.fails.store(true, Ordering::SeqCst);
+        drop(head);
+        assert!(!clock.fails.load(Ordering::SeqCst), "the clock was read");
+        assert_eq!(clock.time.next_alarm(), Some(Instant::from_nanos(100_000_000)));
+        clock.time.advance(ms(100));
+        assert_eq!(next.run(), SERVED);
+        assert_nobody_waits(&bucket);
+    }
+
+    #[test]
     fn a_waker_that_panics_when_it_is_dropped_harms_nobody() {
         let (bucket, clock) = bucket(ten_a_second(5));
         let mut broken = unpolled(&bucket, 1);
