@@ -268,6 +268,93 @@ impl LinesAndRing {
     }
 }
 
+/// What it takes to look an id up and write it down, and nothing else: lines of fifteen entries and a ring like
+/// ours, numbers that are mixed like ours. There is no time, no count and no window: what is overwritten is
+/// forgotten.
+struct Index {
+    keys: [u64; 2],
+    lines: Vec<IndexLine>,
+    ring: Vec<[u64; 2]>,
+    next: u32,
+}
+
+/// Fifteen entries, each of a place in the ring above a tag, and which of them is to be overwritten next.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct IndexLine([u32; 16]);
+
+impl Index {
+    const TAG_BITS: u32 = 11;
+    const TAGS: u32 = (1 << Self::TAG_BITS) - 1;
+
+    fn new() -> Self {
+        Self {
+            keys: black_box([0x2545_F491_4F6C_DD1D, 0x5851_F42D_4C95_7F2D]),
+            lines: vec![IndexLine([0; 16]); IDS.div_ceil(7)],
+            ring: vec![[0; 2]; IDS],
+            next: 0,
+        }
+    }
+
+    fn mix(&self, id: u64) -> u64 {
+        let [a, b] = self.keys;
+        let x = (id ^ a).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let x = ((x ^ x >> 32) ^ b).wrapping_mul(b | 1);
+        let x = (x ^ x >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        x ^ x >> 32
+    }
+
+    #[inline]
+    fn insert(&mut self, id: u64) -> bool {
+        let id = self.mix(id);
+        self.insert_mixed(id)
+    }
+
+    /// The lines of all of them first, so that they are on their way together.
+    fn insert_all(&mut self, ids: &[u64]) -> u64 {
+        let mut mixed = [0; BATCH];
+        for (mixed, &id) in mixed.iter_mut().zip(ids) {
+            *mixed = self.mix(id);
+        }
+        let mixed = &mixed[..ids.len()];
+        let touched = mixed.iter().map(|&id| self.lines[self.home(id)].0[0]);
+        black_box(touched.fold(0, |all, entry| all ^ entry));
+        mixed.iter().map(|&id| u64::from(self.insert_mixed(id))).sum()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "less than the lines")]
+    fn home(&self, id: u64) -> usize {
+        ((id >> 32) * self.lines.len() as u64 >> 32) as usize
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits are the tag")]
+    fn insert_mixed(&mut self, id: u64) -> bool {
+        let home = self.home(id);
+        let tag = id as u32 & Self::TAGS;
+        let IndexLine(line) = &mut self.lines[home];
+        let mut any = [0; 4];
+        for four in line.chunks_exact(4) {
+            for (any, &entry) in any.iter_mut().zip(four) {
+                *any |= u32::from(entry & Self::TAGS == tag);
+            }
+        }
+        if any[0] | any[1] | any[2] | any[3] != 0 {
+            let tagged = line[..15].iter().filter(|&entry| entry & Self::TAGS == tag);
+            let mut places = tagged.map(|entry| (entry >> Self::TAG_BITS) as usize);
+            if places.any(|place| self.ring[place][0] == id) {
+                return false;
+            }
+        }
+        let lane = line[15];
+        line[lane as usize] = self.next << Self::TAG_BITS | tag;
+        line[15] = if lane == 14 { 0 } else { lane + 1 };
+        self.ring[self.next as usize] = [id, 1];
+        self.next = if self.next as usize + 1 == self.ring.len() { 0 } else { self.next + 1 };
+        true
+    }
+}
+
 fn config() -> Config {
     config_of(IDS)
 }
@@ -305,6 +392,17 @@ fn one(cases: &mut Vec<Case>) {
         |lines, ids| {
             each(ids, |id| black_box(now()) > black_box(now_zero()) && lines.lock().touch(id))
         },
+    ));
+    cases.push(inserted("REF: an index, owner", Index::new, |index, ids| {
+        each(ids, |id| index.insert(id))
+    }));
+    cases.push(inserted("REF: an index, owner, batches of 64", Index::new, |index, ids| {
+        ids.chunks(BATCH).map(|ids| index.insert_all(ids)).sum()
+    }));
+    cases.push(inserted(
+        "REF: an index, under a lock",
+        || Mutex::new(Index::new()),
+        |index, ids| each(ids, |id| index.lock().insert(id)),
     ));
     cases.push(time_given(IDS));
     cases.push(inserted("steadfast, coarse clock", shared, |seen, ids| {

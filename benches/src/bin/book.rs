@@ -93,19 +93,19 @@ fn make(part: &str, arguments: &[String], folder: &Path) -> Result<String> {
         }
         "waiting" => Ok(waiting::table(Duration::from_secs(1), 3, None, None)),
         "slowest" => Ok(deduplicator::answers()),
-        "scaling" => scaling(folder),
+        "scaling" => scaling(arguments, folder),
         "instructions" => counting::table(arguments),
         _ => Err(format!("the page has a part that nobody makes: {part}").into()),
     }
 }
 
-fn scaling(folder: &Path) -> Result<String> {
+fn scaling(names: &[String], folder: &Path) -> Result<String> {
     let plots = folder.join("plots");
     std::fs::create_dir_all(&plots)?;
     let mut text = String::new();
-    for picture in Picture::all(|picture| eprintln!("  {}", picture.name)) {
+    for name in names {
+        let picture = Picture::named(name).ok_or_else(|| format!("no picture {name}"))?;
         picture.write(&plots)?;
-        let name = picture.name;
         let _ = writeln!(text, "![{name}](plots/{name}.svg)\n\n{}", picture.tables());
     }
     Ok(text)
