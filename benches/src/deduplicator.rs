@@ -322,9 +322,9 @@ impl Index {
         mixed.iter().map(|&id| u64::from(self.insert_mixed(id))).sum()
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "less than the lines")]
     fn home(&self, id: u64) -> usize {
-        ((id >> 32) * self.lines.len() as u64 >> 32) as usize
+        let home = ((id >> 32) * self.lines.len() as u64) >> 32;
+        usize::try_from(home).expect("less than the lines")
     }
 
     #[inline]
