@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -19,7 +19,7 @@ use crate::cases::now;
 use crate::{Polls, cpu_time};
 
 /// A timer's usual slack, for which a line of ours waits where nothing is lost by it.
-const SLACK: Duration = Duration::from_micros(50);
+const SLACK_NS: u64 = 50_000;
 
 /// One measurement.
 #[derive(Debug, Clone, Copy, Default)]
@@ -239,36 +239,45 @@ fn leaky_tasks(load: Load) -> Sample {
     tasks(load, limiter, |limiter| Box::pin(async move { limiter.acquire_one().await }))
 }
 
-/// The reference for tasks: tokio's own semaphore, and a thread that adds what has become due. It says what it
-/// takes to put tasks in line and wake them, with no clock read by any of them; and what becomes of a rate when
-/// threads are late, as it forgets what is beyond the burst. The thread sleeps until the next token is due, but for
-/// [`SLACK`] at least, as ours do where nothing is lost by it.
+/// The reference for tasks: tokio's own semaphore, and a thread that adds what has accrued since the last was taken, as
+/// far as the burst goes. It says what it takes to put tasks in line and wake them, and what becomes of a rate when
+/// threads are late. The thread is up when the next is due, and 50 µs later where the burst allows it, as our line; it
+/// does not spin.
 fn semaphore_tasks(load: Load) -> Sample {
-    let semaphore = Arc::new(Semaphore::new(0));
-    let begin = now();
-    let end = begin + load.time;
+    let burst = usize::try_from(load.burst).expect("fits");
+    let semaphore = Arc::new(Semaphore::new(burst));
+    let taken = Arc::new(AtomicU64::new(0));
+    let is_over = Arc::new(AtomicBool::new(false));
     let refill = std::thread::spawn({
-        let semaphore = Arc::clone(&semaphore);
+        let (semaphore, taken) = (Arc::clone(&semaphore), Arc::clone(&taken));
+        let is_over = Arc::clone(&is_over);
+        let a_token = u128::from(1_000_000_000 / load.rate);
+        let late =
+            if (load.burst - 1) * 1_000_000_000 / load.rate >= 8 * SLACK_NS { SLACK_NS } else { 0 };
         move || {
-            let burst = usize::try_from(load.burst).expect("fits");
-            let a_token = Duration::from_secs(1) / u32::try_from(load.rate).expect("fits");
-            let mut due = 0;
-            // Those who wait began a little later.
-            while now() < end + Duration::from_millis(50) {
-                let before = due;
-                due = u32::try_from((now() - begin).as_nanos() / a_token.as_nanos()).expect("fits");
-                let room = burst.saturating_sub(semaphore.available_permits());
-                semaphore.add_permits(room.min(usize::try_from(due - before).expect("fits")));
-                let next = (begin + a_token * (due + 1)).saturating_duration_since(now());
-                sleep(next.max(SLACK));
+            let full = u128::from(load.burst) * a_token;
+            // In nanoseconds' worth of tokens, those of the beginning included.
+            let (mut accrued, mut added, mut before) = (full, u128::from(load.burst), now());
+            while !is_over.load(Ordering::Relaxed) {
+                let at = now();
+                let most = u128::from(taken.load(Ordering::Relaxed)) * a_token + full;
+                accrued = most.min(accrued + (at - before).as_nanos());
+                before = at;
+                let due = accrued / a_token;
+                semaphore.add_permits(usize::try_from(due - added).expect("fits"));
+                added = due;
+                let next = u64::try_from((added + 1) * a_token - accrued).expect("fits");
+                sleep(Duration::from_nanos(next + late));
             }
-            // Whoever is still in line finds that the run is over.
-            semaphore.add_permits(Semaphore::MAX_PERMITS / 2);
         }
     });
-    let sample = tasks(load, semaphore, |semaphore| {
-        Box::pin(async move { semaphore.acquire().await.expect("nobody closes it").forget() })
+    let sample = tasks(load, (semaphore, taken), |(semaphore, taken)| {
+        Box::pin(async move {
+            semaphore.acquire().await.expect("nobody closes it").forget();
+            taken.fetch_add(1, Ordering::Relaxed);
+        })
     });
+    is_over.store(true, Ordering::Relaxed);
     refill.join().expect("adds permits until the end");
     sample
 }

@@ -103,6 +103,9 @@ fn scaling(names: &[String], folder: &Path) -> Result<String> {
     let plots = folder.join("plots");
     std::fs::create_dir_all(&plots)?;
     let mut text = String::new();
+    if names.is_empty() {
+        return Err("scaling of what?".into());
+    }
     for name in names {
         let picture = Picture::named(name).ok_or_else(|| format!("no picture {name}"))?;
         picture.write(&plots)?;

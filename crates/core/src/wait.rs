@@ -715,19 +715,26 @@ impl<O: Deref<Target: Gate + Sized>> Drop for Wait<O> {
     #[inline]
     fn drop(&mut self) {
         if let (Some(owner), Some(ticket)) = (&self.owner, self.ticket) {
-            abandon::<O::Target>(owner, ticket, self.began);
+            abandon::<O::Target>(owner, ticket);
         }
     }
 }
 
-/// Leaves the line, which it joined when it `began`, without having been served.
+/// Leaves the line without having been served.
 #[inline(never)]
-fn abandon<G: Gate>(gate: &G, ticket: Ticket, began: Instant) {
-    // What was there when it joined is there still: the line is settled a little less far, if need be.
-    let now = reading_or(gate.timer(), began);
+fn abandon<G: Gate>(gate: &G, ticket: Ticket) {
+    let mut errands = Errands::NONE;
+    let mut reading = None;
+    let _reported = completes(|| reading = Some(gate.timer().now()));
+    let Some(now) = reading else {
+        // It has to leave all the same. Without a time nobody can be called: the next looks for itself.
+        errands.litter =
+            gate.line().with(|queue| queue.leave(ticket, |occupied| gate.mark(occupied)));
+        run(gate, Instant::ZERO, &mut errands, None);
+        return gate.line().wake_first(|occupied| gate.mark(occupied));
+    };
     // RACE: it may have been called a moment ago; whoever is next now is settled with, so the
     // turn is passed on either way. Models: `cancel_of_the_head_…`, `cancel_of_a_called_…`.
-    let mut errands = Errands::NONE;
     gate.line().with(|queue| {
         errands.litter = queue.leave(ticket, |occupied| gate.mark(occupied));
         queue.settle(gate, now, None, &mut errands);

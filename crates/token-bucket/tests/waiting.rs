@@ -866,16 +866,25 @@ mod w7_foreign_code {
     }
 
     #[test]
-    fn a_clock_that_panics_as_a_wait_is_dropped_keeps_its_place_from_nobody() {
-        let (bucket, clock) = hooked(ten_a_second(5));
-        let (head, mut next) = (joined(&bucket, 1), joined(&bucket, 1));
-        clock.fails.store(true, Ordering::SeqCst);
-        drop(head);
-        assert!(!clock.fails.load(Ordering::SeqCst), "the clock was read");
-        assert_eq!(clock.time.next_alarm(), Some(Instant::from_nanos(100_000_000)));
-        clock.time.advance(ms(100));
-        assert_eq!(next.run(), SERVED);
-        assert_nobody_waits(&bucket);
+    fn a_wait_that_is_dropped_while_the_clock_panics_leaves_its_place_to_the_next() {
+        // Whether its turn has come by then.
+        for (waited, turn) in [(20, 80), (120, 0)] {
+            let (bucket, clock) = hooked(ten_a_second(5));
+            clock.time.advance(ms(30));
+            let (head, mut next) = (joined(&bucket, 1), joined(&bucket, 1));
+            let woken = next.wakes();
+            clock.time.advance(ms(waited));
+            clock.fails.store(true, Ordering::SeqCst);
+            drop(head);
+            assert!(!clock.fails.load(Ordering::SeqCst), "the clock was read");
+            assert_eq!(next.wakes(), woken + 1, "it is told to look for itself");
+            if turn > 0 {
+                assert_eq!(next.run(), Poll::Pending);
+                clock.time.advance(ms(turn));
+            }
+            assert_eq!(next.run(), SERVED);
+            assert_nobody_waits(&bucket);
+        }
     }
 
     #[test]
