@@ -582,7 +582,7 @@ fn run<G: Gate>(gate: &G, now: Instant, errands: &mut Errands, mine: Option<&Wak
                 deaf |= for_me && !done;
             }
             None if mem::take(&mut look_again) => {
-                let now = reading_or(gate.timer(), now);
+                let now = reading(gate.timer()).unwrap_or(now);
                 gate.line().with(|queue| queue.settle(gate, now, None, errands));
             }
             None => break,
@@ -617,16 +617,16 @@ fn set_alarm<G: Gate>(
         }
         done
     });
-    let now = reading_or(timer, at);
+    let now = reading(timer).unwrap_or(at);
     arming.alarm = alarm.map(|alarm| alarm as Alarm);
     gate.line().with(|queue| queue.armed(gate, now, arming, errands));
     done
 }
 
-/// What the clock shows, or another time if it panics: that must not keep the line from being left as
-/// it should be.
-fn reading_or(timer: &impl Timer, mut now: Instant) -> Instant {
-    let _reported = completes(|| now = timer.now());
+/// What the clock shows, unless it panics: that must not keep the line from being left as it should be.
+fn reading(timer: &impl Timer) -> Option<Instant> {
+    let mut now = None;
+    let _reported = completes(|| now = Some(timer.now()));
     now
 }
 
@@ -724,9 +724,7 @@ impl<O: Deref<Target: Gate + Sized>> Drop for Wait<O> {
 #[inline(never)]
 fn abandon<G: Gate>(gate: &G, ticket: Ticket) {
     let mut errands = Errands::NONE;
-    let mut reading = None;
-    let _reported = completes(|| reading = Some(gate.timer().now()));
-    let Some(now) = reading else {
+    let Some(now) = reading(gate.timer()) else {
         // It has to leave all the same. Without a time nobody can be called: the next looks for itself.
         errands.litter =
             gate.line().with(|queue| queue.leave(ticket, |occupied| gate.mark(occupied)));
